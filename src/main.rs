@@ -1,0 +1,3 @@
+//! The `fieldgate` binary: arguments → `cli` → exit code.
+
+fn main() {}
