@@ -3,5 +3,14 @@
 //! It knows neither FHIR nor HTTP, reads no clock and no file, and hands out nothing before the plan has decided on it.
 
 pub mod condition;
+mod names;
+mod output;
 pub mod plan;
+mod redactor;
+mod tally;
 pub mod transform;
+
+pub use output::{Copied, Sink};
+pub use plan::Plan;
+pub use redactor::{Limits, RedactError, Redactor};
+pub use tally::{Count, Ids, Tally};

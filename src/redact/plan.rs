@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use super::condition::{Query, Test};
+use super::names::Names;
 use super::transform::Transform;
 
 /// A state of a [`Plan`].
@@ -232,10 +233,11 @@ pub struct Case {
 #[derive(Debug)]
 pub struct Plan {
     pub(super) root: Edge,
-    pub(super) states: Vec<State>,
-    pub(super) choices: Vec<Choice>,
-    pub(super) tables: Vec<Table>,
-    pub(super) transforms: Vec<Transform>,
+    states: Vec<State>,
+    names: Vec<Names>,
+    choices: Vec<Choice>,
+    tables: Vec<Table>,
+    transforms: Vec<Transform>,
     pub(super) owners: Vec<Owner>,
 }
 
@@ -403,6 +405,7 @@ impl Plan {
         Self {
             root: Edge::new(Action::Keep),
             states: Vec::new(),
+            names: Vec::new(),
             choices: Vec::new(),
             tables: Vec::new(),
             transforms: Vec::new(),
@@ -415,7 +418,34 @@ impl Plan {
         self.states.len()
     }
 
-    // INVARIANT: after this, every id that the plan holds leads somewhere; the lookups below are total.
+    // The look-ups below answer `None` for an id of another plan alone, which `verify` has ruled out: a caller withholds.
+
+    pub(super) fn state(&self, id: StateId) -> Option<&State> {
+        self.states.get(id.0 as usize)
+    }
+
+    pub(super) fn choice(&self, id: ChoiceId) -> Option<&Choice> {
+        self.choices.get(id.0 as usize)
+    }
+
+    pub(super) fn table(&self, id: TableId) -> Option<&Table> {
+        self.tables.get(id.0 as usize)
+    }
+
+    pub(super) fn transform(&self, id: TransformId) -> Option<&Transform> {
+        self.transforms.get(id.0 as usize)
+    }
+
+    /// Where a member of an object leads that a state decides.
+    #[inline]
+    pub(super) fn member(&self, state: StateId, name: &[u8]) -> Edge {
+        let at = state.0 as usize;
+        match self.names.get(at).and_then(|names| names.get(name)) {
+            Some(edge) => *edge,
+            None => self.states.get(at).map_or(Edge::new(Action::Drop), |state| state.other),
+        }
+    }
+
     fn verify(&self) -> Result<(), PlanError> {
         self.verify_edge(&self.root)?;
         for state in &self.states {

@@ -1,0 +1,536 @@
+//! The lexer: strict RFC 8259 over input that comes in pieces of any size.
+//!
+//! The caller hands over a piece, and asks for tokens until the piece is used up; the lexer keeps what a token needs to
+//! go on in the next piece, which is a few bytes of state however long the token is. It never buffers. A string is
+//! checked to be UTF-8 with paired surrogates, a number to the grammar, and nothing may follow the one value.
+//!
+//! What RFC 8259 leaves open is refused: a byte order mark, a lone surrogate in an escape, nesting beyond the limit.
+//! Numbers of any size and precision pass, since their bytes are never changed.
+
+use super::scan;
+
+/// The deepest nesting that a lexer can be told to follow.
+pub const MOST_DEPTH: usize = 512;
+
+/// A strict lexer of one JSON text.
+#[derive(Clone)]
+pub struct Lexer {
+    expect: Expect,
+    nesting: Nesting,
+    under_way: UnderWay,
+    max_depth: usize,
+}
+
+/// A token, by its place in the piece of input that it ended in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: TokenKind,
+    /// Where it starts: at 0 where it began in an earlier piece.
+    pub start: usize,
+    /// Behind its last byte.
+    pub end: usize,
+}
+
+/// The kinds of token. Commas and colons are checked, and not handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// `{`
+    ObjectStart,
+    /// `}`
+    ObjectEnd,
+    /// `[`
+    ArrayStart,
+    /// `]`
+    ArrayEnd,
+    /// The name of a member, with its quotes.
+    Name,
+    /// A string, with its quotes.
+    String,
+    /// A number.
+    Number,
+    /// `true`, `false` or `null`.
+    Literal,
+}
+
+/// Where the input stops being JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} at byte {offset}")]
+pub struct SyntaxError {
+    /// Why.
+    pub kind: SyntaxErrorKind,
+    /// The place of the offending byte: within the piece where a lexer says it, within the whole input elsewhere.
+    pub offset: u64,
+}
+
+/// Why the input is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyntaxErrorKind {
+    /// No value can start with this byte.
+    #[error("expected a value")]
+    ExpectedValue,
+    /// A member's name must come here.
+    #[error("expected a name in quotes")]
+    ExpectedName,
+    /// A colon must come here.
+    #[error("expected ':'")]
+    ExpectedColon,
+    /// A comma or the end of the array or object must come here.
+    #[error("expected ',' or the end of the array or object")]
+    ExpectedComma,
+    /// A number breaks off or goes on as none may.
+    #[error("malformed number")]
+    Number,
+    /// Neither `true`, `false` nor `null`.
+    #[error("malformed literal")]
+    Literal,
+    /// A control character stands in a string.
+    #[error("unescaped control character in a string")]
+    Control,
+    /// A backslash is followed by what is no escape.
+    #[error("malformed escape in a string")]
+    Escape,
+    /// An escaped surrogate has no partner.
+    #[error("lone surrogate in a string")]
+    Surrogate,
+    /// The bytes of a string are not UTF-8.
+    #[error("a string that is not UTF-8")]
+    Utf8,
+    /// Arrays and objects nest deeper than the limit.
+    #[error("nested deeper than the limit")]
+    Depth,
+    /// Something stands behind the end of the value.
+    #[error("text behind the end of the document")]
+    Trailing,
+    /// The input ends within the value.
+    #[error("the document breaks off")]
+    Truncated,
+}
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ValueOrEnd,
+    Name,
+    NameOrEnd,
+    Colon,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// A token that began in this piece or an earlier one and has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnderWay {
+    None,
+    Text { name: bool, state: Text },
+    Number(Number),
+    Literal { rest: &'static [u8] },
+}
+
+/// Where in a string the input stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Plain,
+    /// Behind a backslash; `low`: only the escape of a low surrogate may follow.
+    Escape {
+        low: bool,
+    },
+    /// Within the four digits of `\u`.
+    Hex {
+        left: u8,
+        value: u16,
+        low: bool,
+    },
+    /// Behind a high surrogate: a backslash must come.
+    LowSurrogate,
+    /// Within a sequence of UTF-8: the bytes still to come, and the range of the next.
+    Sequence {
+        left: u8,
+        min: u8,
+        max: u8,
+    },
+}
+
+/// Where in a number the input stands (RFC 8259, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+/// Whether each open bracket is of an object, as bits.
+#[derive(Clone)]
+struct Nesting {
+    objects: [u64; MOST_DEPTH / 64],
+    depth: usize,
+}
+
+type Result<T> = std::result::Result<T, SyntaxError>;
+
+impl Lexer {
+    /// A lexer of one text, with a limit of the nesting (at most [`MOST_DEPTH`]).
+    pub fn new(max_depth: usize) -> Self {
+        Self {
+            expect: Expect::Value,
+            nesting: Nesting { objects: [0; MOST_DEPTH / 64], depth: 0 },
+            under_way: UnderWay::None,
+            max_depth: max_depth.min(MOST_DEPTH),
+        }
+    }
+
+    /// How many arrays and objects are open.
+    pub fn depth(&self) -> usize {
+        self.nesting.depth
+    }
+
+    /// Whether the one value has ended.
+    pub fn is_done(&self) -> bool {
+        self.expect == Expect::Nothing
+    }
+
+    /// The next token of this piece, from `*at` on; `None` where the piece is used up before one ends.
+    ///
+    /// # Errors
+    /// Where the input is not JSON; the offset is that of the piece. The lexer must not be used afterwards.
+    #[inline]
+    pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
+        if self.under_way != UnderWay::None {
+            return self.resume(input, at);
+        }
+        let Some(byte) = self.seek(input, at)? else { return Ok(None) };
+        self.begin(byte, input, at)
+    }
+
+    /// The first byte of what comes next, a value, a name or an end, which is not taken: white space, the comma or the
+    /// colon before it are. `None` where the piece is used up before it. Only asked between tokens.
+    ///
+    /// # Errors
+    /// As [`Lexer::next`].
+    #[inline]
+    pub fn peek(&mut self, input: &[u8], at: &mut usize) -> Result<Option<u8>> {
+        self.seek(input, at)
+    }
+
+    /// Passes over all up to the end of the value that brings the depth back to `floor`. `false` where the piece is
+    /// used up before.
+    ///
+    /// # Errors
+    /// As [`Lexer::next`].
+    pub fn pass(&mut self, floor: usize, input: &[u8], at: &mut usize) -> Result<bool> {
+        loop {
+            let Some(token) = self.next(input, at)? else { return Ok(false) };
+            if self.nesting.depth == floor && token.kind != TokenKind::Name {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Says that the input has ended. `true` where a number ended with it.
+    ///
+    /// # Errors
+    /// Where the value has not ended; the offset is 0.
+    pub fn finish(&mut self) -> Result<bool> {
+        let ended = match self.under_way {
+            UnderWay::Number(state) if state.may_end() => {
+                self.under_way = UnderWay::None;
+                self.value_ended();
+                true
+            }
+            _ => false,
+        };
+        match self.expect {
+            Expect::Nothing => Ok(ended),
+            _ => Err(error(SyntaxErrorKind::Truncated, 0)),
+        }
+    }
+
+    /// Takes white space, a comma and a colon where they may stand.
+    #[inline]
+    fn seek(&mut self, input: &[u8], at: &mut usize) -> Result<Option<u8>> {
+        loop {
+            *at = scan::end_of_space(input, *at);
+            let Some(&byte) = input.get(*at) else { return Ok(None) };
+            match (self.expect, byte) {
+                (Expect::CommaOrEnd, b',') => {
+                    self.expect = if self.nesting.in_object() { Expect::Name } else { Expect::Value };
+                }
+                (Expect::Colon, b':') => self.expect = Expect::Value,
+                _ => return Ok(Some(byte)),
+            }
+            *at += 1;
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, byte: u8, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
+        let start = *at;
+        let kind = match (self.expect, byte) {
+            (Expect::Name | Expect::NameOrEnd, b'"') => return self.text(true, Text::Plain, start, input, at, start + 1),
+            (Expect::Value | Expect::ValueOrEnd, b'"') => return self.text(false, Text::Plain, start, input, at, start + 1),
+            (Expect::Value | Expect::ValueOrEnd, b'{') => {
+                self.open(true, start)?;
+                TokenKind::ObjectStart
+            }
+            (Expect::Value | Expect::ValueOrEnd, b'[') => {
+                self.open(false, start)?;
+                TokenKind::ArrayStart
+            }
+            (Expect::CommaOrEnd | Expect::NameOrEnd, b'}') if self.nesting.in_object() => {
+                self.close();
+                TokenKind::ObjectEnd
+            }
+            (Expect::CommaOrEnd | Expect::ValueOrEnd, b']') if !self.nesting.in_object() => {
+                self.close();
+                TokenKind::ArrayEnd
+            }
+            (Expect::Value | Expect::ValueOrEnd, b'-' | b'0'..=b'9') => {
+                let state = match byte {
+                    b'-' => Number::Minus,
+                    b'0' => Number::Zero,
+                    _ => Number::Integer,
+                };
+                return self.number(state, start, input, at, start + 1);
+            }
+            (Expect::Value | Expect::ValueOrEnd, b't') => return self.literal(b"rue", start, input, at, start + 1),
+            (Expect::Value | Expect::ValueOrEnd, b'f') => return self.literal(b"alse", start, input, at, start + 1),
+            (Expect::Value | Expect::ValueOrEnd, b'n') => return self.literal(b"ull", start, input, at, start + 1),
+            _ => return Err(error(self.expect.missing(), start)),
+        };
+        *at = start + 1;
+        Ok(Some(Token { kind, start, end: *at }))
+    }
+
+    fn resume(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
+        let start = *at;
+        match self.under_way {
+            UnderWay::None => Ok(None),
+            UnderWay::Text { name, state } => self.text(name, state, start, input, at, start),
+            UnderWay::Number(state) => self.number(state, start, input, at, start),
+            UnderWay::Literal { rest } => self.literal(rest, start, input, at, start),
+        }
+    }
+
+    fn open(&mut self, object: bool, at: usize) -> Result<()> {
+        if self.nesting.depth >= self.max_depth {
+            return Err(error(SyntaxErrorKind::Depth, at));
+        }
+        self.nesting.push(object);
+        self.expect = if object { Expect::NameOrEnd } else { Expect::ValueOrEnd };
+        Ok(())
+    }
+
+    #[inline]
+    fn close(&mut self) {
+        self.nesting.depth = self.nesting.depth.saturating_sub(1);
+        self.value_ended();
+    }
+
+    #[inline]
+    fn value_ended(&mut self) {
+        self.expect = if self.nesting.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
+    }
+
+    #[inline]
+    fn text(
+        &mut self,
+        name: bool,
+        mut state: Text,
+        start: usize,
+        input: &[u8],
+        at: &mut usize,
+        mut from: usize,
+    ) -> Result<Option<Token>> {
+        loop {
+            if state == Text::Plain {
+                from = scan::end_of_plain(input, from);
+                if input.get(from) == Some(&b'"') {
+                    self.under_way = UnderWay::None;
+                    if name {
+                        self.expect = Expect::Colon;
+                    } else {
+                        self.value_ended();
+                    }
+                    *at = from + 1;
+                    let kind = if name { TokenKind::Name } else { TokenKind::String };
+                    return Ok(Some(Token { kind, start, end: *at }));
+                }
+            }
+            let Some(&byte) = input.get(from) else {
+                self.under_way = UnderWay::Text { name, state };
+                *at = from;
+                return Ok(None);
+            };
+            state = state.after(byte).map_err(|kind| error(kind, from))?;
+            from += 1;
+        }
+    }
+
+    #[inline]
+    fn number(
+        &mut self,
+        mut state: Number,
+        start: usize,
+        input: &[u8],
+        at: &mut usize,
+        mut from: usize,
+    ) -> Result<Option<Token>> {
+        loop {
+            let Some(&byte) = input.get(from) else {
+                self.under_way = UnderWay::Number(state);
+                *at = from;
+                return Ok(None);
+            };
+            match state.after(byte) {
+                Some(next) => state = next,
+                None if state.may_end() => break,
+                None => return Err(error(SyntaxErrorKind::Number, from)),
+            }
+            from += 1;
+        }
+        self.under_way = UnderWay::None;
+        self.value_ended();
+        *at = from;
+        Ok(Some(Token { kind: TokenKind::Number, start, end: from }))
+    }
+
+    #[inline]
+    fn literal(
+        &mut self,
+        mut rest: &'static [u8],
+        start: usize,
+        input: &[u8],
+        at: &mut usize,
+        mut from: usize,
+    ) -> Result<Option<Token>> {
+        while let Some((wanted, others)) = rest.split_first() {
+            let Some(byte) = input.get(from) else {
+                self.under_way = UnderWay::Literal { rest };
+                *at = from;
+                return Ok(None);
+            };
+            if byte != wanted {
+                return Err(error(SyntaxErrorKind::Literal, from));
+            }
+            rest = others;
+            from += 1;
+        }
+        self.under_way = UnderWay::None;
+        self.value_ended();
+        *at = from;
+        Ok(Some(Token { kind: TokenKind::Literal, start, end: from }))
+    }
+}
+
+impl Expect {
+    fn missing(self) -> SyntaxErrorKind {
+        match self {
+            Self::Value | Self::ValueOrEnd => SyntaxErrorKind::ExpectedValue,
+            Self::Name | Self::NameOrEnd => SyntaxErrorKind::ExpectedName,
+            Self::Colon => SyntaxErrorKind::ExpectedColon,
+            Self::CommaOrEnd => SyntaxErrorKind::ExpectedComma,
+            Self::Nothing => SyntaxErrorKind::Trailing,
+        }
+    }
+}
+
+impl Text {
+    /// The state after one byte that plain content cannot take, or that an escape or a sequence goes on with.
+    fn after(self, byte: u8) -> std::result::Result<Self, SyntaxErrorKind> {
+        match self {
+            Self::Plain => match byte {
+                b'\\' => Ok(Self::Escape { low: false }),
+                0x00..=0x1f => Err(SyntaxErrorKind::Control),
+                0x20..=0x7f => Ok(Self::Plain),
+                // The well-formed sequences of RFC 3629, section 4: no overlong forms, no surrogates.
+                0xc2..=0xdf => Ok(Self::Sequence { left: 1, min: 0x80, max: 0xbf }),
+                0xe0 => Ok(Self::Sequence { left: 2, min: 0xa0, max: 0xbf }),
+                0xe1..=0xec | 0xee..=0xef => Ok(Self::Sequence { left: 2, min: 0x80, max: 0xbf }),
+                0xed => Ok(Self::Sequence { left: 2, min: 0x80, max: 0x9f }),
+                0xf0 => Ok(Self::Sequence { left: 3, min: 0x90, max: 0xbf }),
+                0xf1..=0xf3 => Ok(Self::Sequence { left: 3, min: 0x80, max: 0xbf }),
+                0xf4 => Ok(Self::Sequence { left: 3, min: 0x80, max: 0x8f }),
+                _ => Err(SyntaxErrorKind::Utf8),
+            },
+            Self::Sequence { left, min, max } => match byte {
+                _ if byte < min || byte > max => Err(SyntaxErrorKind::Utf8),
+                _ if left == 1 => Ok(Self::Plain),
+                _ => Ok(Self::Sequence { left: left - 1, min: 0x80, max: 0xbf }),
+            },
+            Self::Escape { low } => match byte {
+                b'u' => Ok(Self::Hex { left: 4, value: 0, low }),
+                _ if low => Err(SyntaxErrorKind::Surrogate),
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(Self::Plain),
+                _ => Err(SyntaxErrorKind::Escape),
+            },
+            Self::Hex { left, value, low } => {
+                let digit = (byte as char).to_digit(16).ok_or(SyntaxErrorKind::Escape)?;
+                let value = value << 4 | digit as u16;
+                match value {
+                    _ if left > 1 => Ok(Self::Hex { left: left - 1, value, low }),
+                    0xd800..=0xdbff if !low => Ok(Self::LowSurrogate),
+                    0xdc00..=0xdfff if low => Ok(Self::Plain),
+                    0xd800..=0xdfff => Err(SyntaxErrorKind::Surrogate),
+                    _ if low => Err(SyntaxErrorKind::Surrogate),
+                    _ => Ok(Self::Plain),
+                }
+            }
+            Self::LowSurrogate => match byte {
+                b'\\' => Ok(Self::Escape { low: true }),
+                _ => Err(SyntaxErrorKind::Surrogate),
+            },
+        }
+    }
+}
+
+impl Number {
+    #[inline]
+    fn after(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Minus, b'0') => Some(Self::Zero),
+            (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Some(Self::Integer),
+            (Self::Zero | Self::Integer, b'.') => Some(Self::Point),
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Some(Self::Fraction),
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Some(Self::Exponent),
+            (Self::Exponent, b'+' | b'-') => Some(Self::ExponentSign),
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Some(Self::ExponentDigits),
+            _ => None,
+        }
+    }
+
+    fn may_end(self) -> bool {
+        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
+    }
+}
+
+impl Nesting {
+    // INVARIANT: `depth` is at most MOST_DEPTH, which `Lexer::open` checks before each push.
+    fn push(&mut self, object: bool) {
+        if let Some(word) = self.objects.get_mut(self.depth / 64) {
+            let bit = 1 << (self.depth % 64);
+            if object {
+                *word |= bit;
+            } else {
+                *word &= !bit;
+            }
+        }
+        self.depth += 1;
+    }
+
+    #[inline]
+    fn in_object(&self) -> bool {
+        let Some(top) = self.depth.checked_sub(1) else { return false };
+        self.objects.get(top / 64).is_some_and(|word| word >> (top % 64) & 1 == 1)
+    }
+}
+
+fn error(kind: SyntaxErrorKind, at: usize) -> SyntaxError {
+    SyntaxError { kind, offset: at as u64 }
+}

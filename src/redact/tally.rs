@@ -1,0 +1,156 @@
+//! The tally: what a response released, withheld and transformed, and whose data it was. Always on.
+//!
+//! It holds the ids of resources and patients, which the audit trail needs, and never another value.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::plan::{ElementId, OwnerId, Plan};
+
+/// The most ids that a tally notes of one kind; those beyond it are only counted.
+pub const MOST_IDS: usize = 10_000;
+
+/// The longest id that a tally notes, in bytes; a longer one is only counted. FHIR allows 64.
+pub const LONGEST_ID: usize = 256;
+
+/// What happened to an element, how many times. An array counts once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Shown as it was, or in part.
+    pub released: u64,
+    /// Withheld as a whole.
+    pub withheld: u64,
+    /// Shown as a transform made it.
+    pub transformed: u64,
+}
+
+/// Ids that were noted, and how many more there were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The ids, each once.
+    pub known: BTreeSet<Box<str>>,
+    /// How many were not noted since there were too many, or since they were too long.
+    pub beyond: u64,
+}
+
+/// The tally of one response.
+#[derive(Debug)]
+pub struct Tally {
+    plan: Arc<Plan>,
+    counts: Vec<Box<[Count]>>,
+    resources: Vec<(OwnerId, Ids)>,
+    /// The patients seen, by id alone.
+    pub patients: Ids,
+    /// Objects that said what they are and were withheld as a whole: rows, labels, types not seen.
+    pub withheld_objects: u64,
+    /// Values withheld since they were of another JSON type than their element.
+    pub mistyped: u64,
+    /// Values withheld since they were larger than a limit of what may be held.
+    pub over_limit: u64,
+}
+
+/// What is counted.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    Released,
+    Withheld,
+    Transformed,
+}
+
+impl Tally {
+    pub(super) fn new(plan: Arc<Plan>) -> Self {
+        let counts = std::iter::repeat_with(Box::default).take(plan.owners.len()).collect();
+        Self {
+            plan,
+            counts,
+            resources: Vec::new(),
+            patients: Ids::default(),
+            withheld_objects: 0,
+            mistyped: 0,
+            over_limit: 0,
+        }
+    }
+
+    /// The elements that were met: the owner, the element and its counts.
+    pub fn elements(&self) -> impl Iterator<Item = (&str, &str, Count)> {
+        self.plan.owners.iter().zip(&self.counts).flat_map(|(owner, counts)| {
+            owner
+                .elements
+                .iter()
+                .zip(counts.iter())
+                .filter(|(_, count)| **count != Count::default())
+                .map(|(element, count)| (&*owner.name, &**element, *count))
+        })
+    }
+
+    /// The resources that were met and their ids, by type.
+    pub fn resources(&self) -> impl Iterator<Item = (&str, &Ids)> {
+        self.resources.iter().map(|(owner, ids)| {
+            let name = self.plan.owners.get(owner.0 as usize).map_or("", |owner| &owner.name);
+            (name, ids)
+        })
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, element: Option<ElementId>, fate: Fate) {
+        let Some(ElementId { owner, index }) = element else { return };
+        let Some(counts) = self.counts.get_mut(owner as usize) else { return };
+        if counts.is_empty() {
+            // The first element of this owner: most responses meet few owners, so the others cost nothing.
+            let most = self.plan.owners.get(owner as usize).map_or(0, |owner| owner.elements.len());
+            *counts = vec![Count::default(); most].into();
+        }
+        let Some(count) = counts.get_mut(index as usize) else { return };
+        match fate {
+            Fate::Released => count.released += 1,
+            Fate::Withheld => count.withheld += 1,
+            Fate::Transformed => count.transformed += 1,
+        }
+    }
+
+    pub(super) fn resource(&mut self, owner: OwnerId, id: &str) {
+        match self.resources.iter_mut().find(|(known, _)| *known == owner) {
+            Some((_, ids)) => ids.note(id),
+            None => {
+                let mut ids = Ids::default();
+                ids.note(id);
+                self.resources.push((owner, ids));
+            }
+        }
+    }
+
+    pub(super) fn patient(&mut self, reference: &str) {
+        self.patients.note(bare_id(reference));
+    }
+}
+
+impl Ids {
+    fn note(&mut self, id: &str) {
+        if self.known.contains(id) {
+            return;
+        }
+        if id.is_empty() || id.len() > LONGEST_ID || self.known.len() >= MOST_IDS {
+            self.beyond += 1;
+        } else {
+            self.known.insert(id.into());
+        }
+    }
+}
+
+/// The id alone of a reference: the last part of `Patient/1`, `https://…/Patient/1/_history/2` and `urn:uuid:1`.
+pub(super) fn bare_id(reference: &str) -> &str {
+    let resource = reference.split_once("/_history/").map_or(reference, |(resource, _)| resource);
+    resource.rsplit(['/', ':']).next().unwrap_or(resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_reference_is_its_last_part_without_the_version() {
+        for reference in ["1", "Patient/1", "https://ehr.example/fhir/Patient/1/_history/2", "urn:uuid:1"] {
+            assert_eq!(bare_id(reference), "1", "{reference}");
+        }
+    }
+}
