@@ -4,6 +4,8 @@
 //! refuses is where leaks live. Nothing here copies or changes its input, and nothing here knows what the JSON means.
 
 pub mod lexer;
+pub mod node;
 mod scan;
+pub mod string;
 
 pub use lexer::{Lexer, SyntaxError, SyntaxErrorKind, Token, TokenKind};

@@ -2,6 +2,10 @@
 //!
 //! A condition looks at the upstream's bytes, never at what is left of them. One that cannot be decided, since a member
 //! that it asks for stands there twice, is not false but [`Undecided`], and its caller withholds.
+//!
+//! This file is what conditions are; how they are decided stands in [`Test::holds`] and [`Query::select`].
+
+mod evaluate;
 
 /// A logical expression (RFC 9535, section 2.3.5).
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +67,7 @@ pub enum Selector {
 pub enum Operand {
     /// A literal.
     Literal(Literal),
-    /// The value of a singular query, or nothing.
+    /// The value of a singular query, or nothing. A query that selects several values is undecided here.
     Query(Query),
     /// `length(…)`: characters of a string, items of an array, members of an object.
     Length(Box<Operand>),
@@ -103,6 +107,10 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-/// A test that a member standing there twice keeps from being decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A test that cannot be decided for this value, whose data must then be withheld.
+///
+/// A member that is asked for stands there twice, or any member of an object that is looked at as a whole; a string that
+/// is compared has no text, or a number is beyond a double; the text is no JSON; or deciding would take too much work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a condition cannot be decided for this value")]
 pub struct Undecided;
