@@ -273,8 +273,12 @@ impl Lexer {
     fn begin(&mut self, byte: u8, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
         let start = *at;
         let kind = match (self.expect, byte) {
-            (Expect::Name | Expect::NameOrEnd, b'"') => return self.text(true, Text::Plain, start, input, at, start + 1),
-            (Expect::Value | Expect::ValueOrEnd, b'"') => return self.text(false, Text::Plain, start, input, at, start + 1),
+            (Expect::Name | Expect::NameOrEnd, b'"') => {
+                return self.text(true, Text::Plain, start, input, at, start + 1);
+            }
+            (Expect::Value | Expect::ValueOrEnd, b'"') => {
+                return self.text(false, Text::Plain, start, input, at, start + 1);
+            }
             (Expect::Value | Expect::ValueOrEnd, b'{') => {
                 self.open(true, start)?;
                 TokenKind::ObjectStart

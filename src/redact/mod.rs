@@ -4,6 +4,7 @@
 
 pub mod condition;
 mod names;
+pub mod oracle;
 mod output;
 pub mod plan;
 mod redactor;

@@ -32,7 +32,7 @@ pub struct TransformId(u32);
 
 /// An owner of elements in the tally: a resource type, a data type, a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OwnerId(u16);
+pub struct OwnerId(pub(super) u16);
 
 /// An element in the tally: `birthDate` of the owner `Patient`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -378,8 +378,17 @@ impl PlanBuilder {
         }
         let states = self.states.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("state"))?;
         let tables = self.tables.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("table"))?;
-        let plan =
-            Plan { root, states, choices: self.choices, tables, transforms: self.transforms, owners: self.owners };
+        let names =
+            states.iter().map(|state| Names::new(state.members.iter().map(|(name, edge)| (&**name, *edge)))).collect();
+        let plan = Plan {
+            root,
+            states,
+            names,
+            choices: self.choices,
+            tables,
+            transforms: self.transforms,
+            owners: self.owners,
+        };
         plan.verify()?;
         Ok(plan)
     }

@@ -13,7 +13,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::output::{Mark, Output, Sink, Skeleton};
-use super::plan::{Action, Capture, Case, ChoiceId, Edge, Items, Kinds, OwnerId, Plan, StateId, Table, TableId, TransformId};
+use super::plan::{
+    Action, Capture, Case, ChoiceId, Edge, Items, Kinds, OwnerId, Plan, StateId, Table, TableId, TransformId,
+};
 use super::tally::{self, Fate, Tally};
 use super::transform::{Given, Transform};
 use crate::json::node::Node;
@@ -889,7 +891,9 @@ impl Redactor {
         }
         let ensures = match self.frames.last().map(|frame| &frame.kind) {
             Some(Opened::Object { state, .. }) => plan.state(*state).is_some_and(|state| state.ensure.is_some()),
-            Some(Opened::Array { state: Some(state), .. }) => plan.state(*state).is_some_and(|state| state.stamp.is_some()),
+            Some(Opened::Array { state: Some(state), .. }) => {
+                plan.state(*state).is_some_and(|state| state.stamp.is_some())
+            }
             _ => false,
         };
         if let Some(frame) = self.frames.last_mut() {

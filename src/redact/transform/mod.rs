@@ -74,3 +74,19 @@ pub struct Given {
 
 /// A secret key of at least 32 bytes. It is never printed.
 pub struct Secret(Box<[u8]>);
+
+// TEMP
+impl Transform {
+    /// t
+    pub fn takes(&self) -> super::plan::Kinds {
+        if matches!(self, Self::Round(_)) { super::plan::Kinds::NUMBER } else { super::plan::Kinds::STRING }
+    }
+    /// t
+    pub fn apply(&self, text: &str, _given: &Given, _subject: Option<&str>) -> Option<String> {
+        match self {
+            Self::Replace(s) => Some(s.to_string()),
+            Self::Truncate(n) => Some(text.chars().take(*n).collect()),
+            _ => None,
+        }
+    }
+}
