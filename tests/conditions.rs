@@ -220,7 +220,7 @@ fn each_query_of_the_compliance_suite_selects_what_it_must() {
         }
     }
     assert!(wrong.is_empty(), "{} of {checked} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!((checked, patterns, inner_roots), (0, 0, 0), "checked, with a pattern, with an inner root");
+    assert_eq!((checked, patterns, inner_roots), (397, 50, 9), "checked, with a pattern, with an inner root");
 }
 
 #[test]
@@ -261,7 +261,8 @@ fn duplicates_that_are_compared_are_undecided_unless_a_difference_is_sure() {
 
 #[test]
 fn objects_are_equal_whatever_the_order_and_spelling_of_their_members() {
-    let text = r#"{"one":{"a":1,"b":[1.0,"\u0041"]},"other":{"b":[1e0,"A"],"\u0061":100e-2},"third":{"a":1,"c":[1,"A"]}}"#;
+    let text =
+        r#"{"one":{"a":1,"b":[1.0,"\u0041"]},"other":{"b":[1e0,"A"],"\u0061":100e-2},"third":{"a":1,"c":[1,"A"]}}"#;
     assert_eq!(holds("@.one == @.other", text), Ok(true));
     assert_eq!(holds("@.one <= @.other", text), Ok(true));
     assert_eq!(holds("@.one < @.other", text), Ok(false));
@@ -288,7 +289,8 @@ fn a_query_of_several_values_is_undecided_where_one_is_compared() {
 
 #[test]
 fn all_values_selected_are_arrays_only_where_each_is() {
-    let all = |query: &str, text: &str| Test::AllArrays(reading::query(query).unwrap()).holds(Node::new(text.as_bytes()));
+    let all =
+        |query: &str, text: &str| Test::AllArrays(reading::query(query).unwrap()).holds(Node::new(text.as_bytes()));
     assert_eq!(all("$.*", "[[],[1]]"), Ok(true));
     assert_eq!(all("$.*", "[[],1]"), Ok(false));
     assert_eq!(all("$.*", "[]"), Ok(true));
