@@ -103,8 +103,8 @@ impl OperationOutcome {
         Self { severity, code, diagnostics: diagnostics.into(), expression: Vec::new() }
     }
 
-    /// The same, naming an element that the issue is about (`Patient.birthDate`), or a search parameter or header as
-    /// the standard writes them: `http.name` for either.
+    /// The same, naming an element that the issue is about: `Patient.birthDate`. Parameters and headers are named in the
+    /// diagnostics; R4 has no expression for them.
     #[must_use]
     pub fn about(mut self, expression: impl Into<String>) -> Self {
         self.expression.push(expression.into());

@@ -267,3 +267,40 @@ impl Row {
         by_name.get(name).copied().ok_or(self.problem("a name that no type has"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_an_error_that_names_it() {
+        let known = type_names().unwrap();
+        for (text, problem) in [
+            ("  birthDate 0..1", "an element without a name, a cardinality or flags"),
+            ("  birthDate 0..1 -", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..1 - date dateTime", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..2 - date", "a maximum that is neither 1 nor *"),
+            ("  birthDate x..1 - date", "a minimum that is no number"),
+            ("  birthDate 0..1 - Date", "a name that no type has"),
+            ("  subject 0..1 - Reference(Patient", "a list of targets without its end"),
+        ] {
+            let row = Row { table: "elements.txt", line: 7, text };
+            let error = element(row, &known).unwrap_err();
+            assert_eq!(error, DefinitionsError { table: "elements.txt", line: 7, problem });
+        }
+    }
+
+    #[test]
+    fn a_search_parameter_without_elements_is_never_taken_for_one_that_is_understood() {
+        for text in ["  name string plain", "  near special special", "  _text string opaque text"] {
+            assert!(search_parameter(Row { table: "search.txt", line: 1, text }).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_stands_above_what_it_is_the_base_of() {
+        let known = type_names().unwrap();
+        let row = Row { table: "elements.txt", line: 1, text: "complex Age : Quantity" };
+        assert!(head(row, &known, &[]).is_err());
+    }
+}
