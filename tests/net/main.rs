@@ -1,0 +1,16 @@
+//! The net layer against real sockets, real handshakes and real encoders.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests state behaviour and may panic"
+)]
+
+mod authority;
+mod coding;
+mod fetch;
+mod peer;
+mod tls;
+mod upstream;
