@@ -1,7 +1,9 @@
 //! The upstream's client: what it sends, what it takes, what it makes of an upstream that fails.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
@@ -14,6 +16,10 @@ use fieldgate::net::upstream::{
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::authority::{Authority, Folder};
 use crate::peer::{Then, Wire, scripted, scripted_tls, served};
@@ -109,6 +115,38 @@ async fn l30_a_body_that_is_cut_off_ends_in_an_error() {
 }
 
 #[tokio::test]
+async fn l30_a_stream_that_is_reset_ends_in_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, fail) = oneshot::channel();
+    let body = Mutex::new(Some(Failing { begun: false, fail }));
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let answer = service_fn(move |_| {
+            let response = Response::new(body.lock().unwrap().take().unwrap());
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+    });
+    let upstream = open(&format!("{{ url: 'http://{address}', http2: prior-knowledge }}"), &Folder::new()).unwrap();
+    let mut body = ask(&upstream).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "{");
+    heard.send(()).unwrap();
+    let reset = body.collect().await.map(drop);
+    assert!(matches!(reset, Err(UpstreamBodyError::CutOff(_))), "{reset:?}");
+}
+
+#[test]
+fn an_upstream_and_its_bodies_go_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send + Unpin>() {}
+    shared::<Upstream>();
+    sent::<UpstreamBody>();
+    sent::<fieldgate::net::coding::Decoder>();
+}
+
+#[tokio::test]
 async fn l30_a_failed_body_stays_failed() {
     let mut body = answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await.unwrap().into_body();
     assert!(matches!(body.frame().await, Some(Err(UpstreamBodyError::CutOff(_)))));
@@ -153,7 +191,7 @@ async fn l32_a_response_with_two_readings_is_refused() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_http_or_has_no_end_of_its_head_is_refused() {
-    let endless = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(400_000));
     for script in ["", "SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-le", &endless] {
         let refused = answer(script).await.map(drop);
         assert!(matches!(refused, Err(UpstreamError::BadResponse(_))), "{refused:?}");
@@ -178,7 +216,7 @@ async fn l30_a_body_that_stalls_is_given_up() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_unreachable() {
-    let vacated = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let vacated = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let refused = ask(&plain(vacated)).await.map(drop);
     assert!(matches!(refused, Err(UpstreamError::Unreachable(_))), "{refused:?}");
 }
@@ -196,22 +234,31 @@ async fn a_request_whose_body_fails_is_the_callers_fault() {
     let (address, _task) = scripted("", Then::Hold).await;
     let upstream = plain(address);
     let target = upstream.target(&CanonicalPath::parse("/Patient").unwrap(), None).unwrap();
-    let failed = upstream.send(Request::post(target).body(Failing(false)).unwrap()).await.map(drop);
+    let (told, fail) = oneshot::channel();
+    told.send(()).unwrap();
+    let body = Failing { begun: false, fail };
+    let failed = upstream.send(Request::post(target).body(body).unwrap()).await.map(drop);
     assert!(matches!(failed, Err(UpstreamError::RequestBody(_))), "{failed:?}");
 }
 
-/// A body that gives one piece and then fails.
-struct Failing(bool);
+/// A body that gives one piece, and fails when it is told to.
+struct Failing {
+    begun: bool,
+    fail: oneshot::Receiver<()>,
+}
 
 impl Body for Failing {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = Ok(Frame::data(Bytes::from_static(b"{")));
-        let next = if self.0 { Err(std::io::Error::other("gone")) } else { piece };
-        self.0 = true;
-        Poll::Ready(Some(next))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if !std::mem::replace(&mut self.begun, true) {
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"{")))));
+        }
+        Pin::new(&mut self.fail).poll(context).map(|_| Some(Err(std::io::Error::other("gone"))))
     }
 }
 
@@ -292,7 +339,7 @@ async fn an_upstream_of_another_authority_is_refused() {
 #[tokio::test]
 async fn an_upstream_under_another_name_is_refused() {
     let secured = Secured::new();
-    let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(secured.listener(""));
     let accepted = tokio::spawn(async move { acceptor.accept(listener.accept().await.unwrap().0).await.map(drop) });

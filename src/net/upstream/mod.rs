@@ -33,7 +33,7 @@ pub use body::{UpstreamBody, UpstreamBodyError};
 pub use connect::Http2;
 pub(crate) use connect::{ConnectTimedOut, Connector, humanized};
 
-/// The largest head of a response, in bytes.
+/// A response whose head has not ended when this many bytes of it were read is refused.
 const HEAD: usize = 64 * 1024;
 /// What one HTTP/2 stream may hold unread.
 const STREAM_WINDOW: u32 = 256 * 1024;
