@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use url::{Host, Url};
 
 use super::BoxError;
-use super::upstream::{Connector, Http2, humanized, source};
+use super::upstream::{Connector, Http2, find, humanized};
 
 /// Fetches the JSON document at `url`, of at most `limit` bytes, within `timeout` from the first packet to the last.
 pub async fn fetch(tls: &ClientConfig, url: &Url, limit: usize, timeout: Duration) -> Result<Bytes, FetchError> {
@@ -65,7 +65,7 @@ pub enum FetchError {
 
 impl FetchError {
     fn of(error: BoxError, limit: usize) -> Self {
-        if source::<LengthLimitError>(&*error) { Self::TooLarge(limit) } else { Self::Failed(error) }
+        if find::<LengthLimitError>(&*error).is_some() { Self::TooLarge(limit) } else { Self::Failed(error) }
     }
 }
 

@@ -7,6 +7,7 @@ mod body;
 mod connect;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -215,7 +216,7 @@ pub enum UpstreamOpenError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The TLS files cannot be used.
     #[error("the TLS files of the upstream cannot be used")]
@@ -254,11 +255,13 @@ pub enum UpstreamError {
 impl UpstreamError {
     fn of(error: BoxError) -> Self {
         let unconnected = error.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect);
-        if source::<RequestBodyFailed>(&*error) {
+        // One of several addresses that does not answer runs out of its own share of the time.
+        let no_answer = || find(&*error).is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::TimedOut);
+        if find::<RequestBodyFailed>(&*error).is_some() {
             Self::RequestBody(error)
-        } else if source::<ConnectTimedOut>(&*error) {
+        } else if find::<ConnectTimedOut>(&*error).is_some() || (unconnected && no_answer()) {
             Self::ConnectTimedOut(error)
-        } else if source::<rustls::Error>(&*error) {
+        } else if find::<rustls::Error>(&*error).is_some() {
             Self::Tls(error)
         } else if unconnected {
             Self::Unreachable(error)
@@ -272,19 +275,19 @@ impl UpstreamError {
 #[error("the request's body failed")]
 struct RequestBodyFailed(#[source] BoxError);
 
-/// Whether an error of type `E` is in the chain. An I/O error hides what it wraps from `source`, so it is asked itself.
-pub(crate) fn source<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The first error of type `E` in the chain. An I/O error hides what it wraps from `source`, so it is asked itself.
+pub(crate) fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<E>() {
-            return true;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
-        next = match error.downcast_ref::<std::io::Error>() {
+        next = match error.downcast_ref::<io::Error>() {
             Some(io) => io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
             None => error.source(),
         };
     }
-    false
+    None
 }
 
 fn read_url(url: &Url) -> Result<(Uri, CanonicalPath), UpstreamOpenError> {
