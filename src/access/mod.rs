@@ -119,7 +119,7 @@ pub enum Denied {
         opens: Option<Timestamp>,
     },
     /// The caller has used up its rate.
-    #[error("the rate of this endpoint is used up: try again in {} s", .retry_after.as_secs().saturating_add(1))]
+    #[error("the rate of this endpoint is used up: try again in {} s", .retry_after.as_millis().div_ceil(1000))]
     Rate {
         /// How long until a request passes again.
         retry_after: Duration,

@@ -77,8 +77,29 @@ impl<'de> Deserialize<'de> for Hash {
 pub(super) struct Link {
     pub(super) seq: u64,
     pub(super) prev: Hash,
-    pub(super) kind: String,
+    pub(super) kind: Kind,
     pub(super) begin: Option<u64>,
+}
+
+/// What a record is of. A line of another kind is no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Begin,
+    End,
+    Refusal,
+    Recovered,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::End => "end",
+            Self::Refusal => "refusal",
+            Self::Recovered => "recovered",
+        }
+    }
 }
 
 impl Link {

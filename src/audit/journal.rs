@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Config;
+use super::entry::{Answered, Asked, Body};
 use super::log::{Log, LogError};
-use super::record::{Answered, Asked, Begin, Body, Refusal, Summary};
+use super::record::{Begin, Refusal, Summary};
 
 /// The most requests that wait to be recorded; further ones wait for room.
 const WAITING: usize = 4096;
@@ -211,13 +212,11 @@ impl fmt::Debug for Ticket {
     }
 }
 
-#[derive(Debug)]
 enum Message {
     Write(Record),
     Close(oneshot::Sender<Result<(), JournalError>>),
 }
 
-#[derive(Debug)]
 struct Record {
     fields: Vec<u8>,
     since: Timestamp,
@@ -225,7 +224,6 @@ struct Record {
 }
 
 /// Who waits for a record.
-#[derive(Debug)]
 enum Answer {
     Begin { ticket: Ticket, answer: oneshot::Sender<Result<Ticket, JournalError>>, _room: OwnedSemaphorePermit },
     Refusal { answer: oneshot::Sender<Result<(), JournalError>>, _room: OwnedSemaphorePermit },

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::chain::{Chain, Hash, Link};
-use super::record::{Body, Recovered};
+use super::entry::{Body, Recovered};
 use super::trail::{Segment, TrailError};
 
 /// Why a trail cannot be opened for writing.

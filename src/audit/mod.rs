@@ -6,6 +6,7 @@
 //! token or a query value must never be. Where a record cannot be written, the request must not be answered.
 
 mod chain;
+mod entry;
 mod journal;
 mod log;
 mod record;
@@ -15,6 +16,7 @@ mod verify;
 
 pub use chain::Hash;
 pub use journal::{Journal, JournalError, Ticket};
+pub use log::LogError;
 pub use record::{Begin, Elements, Ids, Outcome, Refusal, Summary};
 pub use report::{Event, PatientReport, patient};
 pub use trail::TrailError;

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::record::{Answered, Asked, Body};
-use super::trail::TrailError;
-use super::verify::{Checker, Reader, Report};
+use super::entry::{Answered, Asked, Body};
+use super::trail::{Reader, TrailError};
+use super::verify::{Checker, Report};
 
 /// One request that showed, or was to show, something of the patient.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Event {
     /// The sequence number of the request's first record.
     sequence: u64,

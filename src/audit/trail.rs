@@ -1,11 +1,18 @@
-//! The files of a trail, read in order and in bounded memory.
+//! The files of a trail, read in order and in bounded memory. It must never read a line that is still being written as if
+//! it were whole.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Take};
+use std::io::{self, BufRead, BufReader, Read as _, Take};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// No record is as long as this; a line that is, is none.
 const LINE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long the writer of a line is given to end it, and how often it is looked at meanwhile.
+const LINE_END: (Duration, u32) = (Duration::from_millis(20), 25);
 
 /// Why a trail cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -120,5 +127,83 @@ impl Lines {
         line.ended = line.bytes.pop_if(|byte| *byte == b'\n').is_some();
         self.offset = self.offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         Ok(())
+    }
+}
+
+/// A line, and the file that it stands in.
+pub(super) struct Read {
+    pub(super) segment: Segment,
+    pub(super) line: Line,
+}
+
+/// All lines of a trail, in order, with a look ahead.
+pub(super) struct Reader<'a> {
+    segments: VecDeque<Segment>,
+    open: Option<(Segment, Lines)>,
+    ahead: Option<Read>,
+    files: usize,
+    done: u64,
+    total: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn open(directory: &Path, progress: &'a mut dyn FnMut(u64, u64)) -> Result<Self, TrailError> {
+        let segments = VecDeque::from(Segment::list(directory)?);
+        if segments.is_empty() {
+            return Err(TrailError::Empty { path: directory.to_owned() });
+        }
+        let mut total = 0;
+        for segment in &segments {
+            total += segment.path.metadata().map_err(|source| segment.unread(source))?.len();
+        }
+        Ok(Self { files: segments.len(), segments, open: None, ahead: None, done: 0, total, progress })
+    }
+
+    pub(super) fn files(&self) -> usize {
+        self.files
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Read>, TrailError> {
+        match self.ahead.take() {
+            Some(read) => Ok(Some(read)),
+            None => self.read(),
+        }
+    }
+
+    pub(super) fn peek(&mut self) -> Result<Option<&Read>, TrailError> {
+        if self.ahead.is_none() {
+            self.ahead = self.read()?;
+        }
+        Ok(self.ahead.as_ref())
+    }
+
+    fn read(&mut self) -> Result<Option<Read>, TrailError> {
+        loop {
+            let (segment, lines) = match &mut self.open {
+                Some(open) => open,
+                None => {
+                    let Some(segment) = self.segments.pop_front() else { return Ok(None) };
+                    let lines = segment.lines()?;
+                    self.open.insert((segment, lines))
+                }
+            };
+            let last_file = self.segments.is_empty();
+            let Some(mut line) = lines.next().map_err(|source| segment.unread(source))? else {
+                self.open = None;
+                continue;
+            };
+            let (pause, times) = LINE_END;
+            for _ in 0..times {
+                if line.ended || !last_file {
+                    break;
+                }
+                thread::sleep(pause);
+                lines.finish(&mut line).map_err(|source| segment.unread(source))?;
+            }
+            self.done = self.done.saturating_add(line.bytes.len() as u64 + 1);
+            (self.progress)(self.done, self.total.max(self.done));
+            return Ok(Some(Read { segment: segment.clone(), line }));
+        }
     }
 }

@@ -4,20 +4,15 @@
 //! prove where it ends: whoever cuts off the end, or rewrites the last record, leaves a chain that is whole. Only a record
 //! that was noted elsewhere ([`Noted`]) shows that.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::thread;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use super::chain::{Chain, Hash, Link, NotAHash};
-use super::trail::{Line, Lines, Segment, TrailError};
-
-/// How long the writer of a line is given to end it, and how often it is looked at meanwhile.
-const LINE_END: (Duration, u32) = (Duration::from_millis(20), 25);
+use super::chain::{Chain, Hash, Kind, Link, NotAHash};
+use super::trail::{Read, Reader, Segment, TrailError};
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +30,7 @@ pub struct Report {
     /// The requests that began and have no end: under way, or lost with their process.
     pub incomplete: usize,
     /// How often each kind of record was found.
-    pub kinds: BTreeMap<String, u64>,
+    pub kinds: BTreeMap<&'static str, u64>,
     /// The first record that is wrong.
     pub bad: Option<Bad>,
 }
@@ -151,84 +146,6 @@ pub fn verify(
     Ok(checker.finish(reader.files()))
 }
 
-/// A line, and the file that it stands in.
-pub(super) struct Read {
-    pub(super) segment: Segment,
-    pub(super) line: Line,
-}
-
-/// All lines of a trail, in order, with a look ahead.
-pub(super) struct Reader<'a> {
-    segments: VecDeque<Segment>,
-    open: Option<(Segment, Lines)>,
-    ahead: Option<Read>,
-    files: usize,
-    done: u64,
-    total: u64,
-    progress: &'a mut dyn FnMut(u64, u64),
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn open(directory: &Path, progress: &'a mut dyn FnMut(u64, u64)) -> Result<Self, TrailError> {
-        let segments = VecDeque::from(Segment::list(directory)?);
-        if segments.is_empty() {
-            return Err(TrailError::Empty { path: directory.to_owned() });
-        }
-        let mut total = 0;
-        for segment in &segments {
-            total += segment.path.metadata().map_err(|source| segment.unread(source))?.len();
-        }
-        Ok(Self { files: segments.len(), segments, open: None, ahead: None, done: 0, total, progress })
-    }
-
-    pub(super) fn files(&self) -> usize {
-        self.files
-    }
-
-    pub(super) fn next(&mut self) -> Result<Option<Read>, TrailError> {
-        match self.ahead.take() {
-            Some(read) => Ok(Some(read)),
-            None => self.read(),
-        }
-    }
-
-    fn peek(&mut self) -> Result<Option<&Read>, TrailError> {
-        if self.ahead.is_none() {
-            self.ahead = self.read()?;
-        }
-        Ok(self.ahead.as_ref())
-    }
-
-    fn read(&mut self) -> Result<Option<Read>, TrailError> {
-        loop {
-            let (segment, lines) = match &mut self.open {
-                Some(open) => open,
-                None => {
-                    let Some(segment) = self.segments.pop_front() else { return Ok(None) };
-                    let lines = segment.lines()?;
-                    self.open.insert((segment, lines))
-                }
-            };
-            let last_file = self.segments.is_empty();
-            let Some(mut line) = lines.next().map_err(|source| segment.unread(source))? else {
-                self.open = None;
-                continue;
-            };
-            let (pause, times) = LINE_END;
-            for _ in 0..times {
-                if line.ended || !last_file {
-                    break;
-                }
-                thread::sleep(pause);
-                lines.finish(&mut line).map_err(|source| segment.unread(source))?;
-            }
-            self.done = self.done.saturating_add(line.bytes.len() as u64 + 1);
-            (self.progress)(self.done, self.total.max(self.done));
-            return Ok(Some(Read { segment: segment.clone(), line }));
-        }
-    }
-}
-
 /// Follows the chain over the lines that it is given, until the first that is wrong.
 pub(super) struct Checker {
     noted: Option<Noted>,
@@ -237,7 +154,7 @@ pub(super) struct Checker {
     first: Option<u64>,
     records: u64,
     open: HashSet<u64>,
-    kinds: BTreeMap<String, u64>,
+    kinds: BTreeMap<&'static str, u64>,
     bad: Option<Bad>,
 }
 
@@ -302,9 +219,9 @@ impl Checker {
         self.records += 1;
         match link.begin {
             Some(begin) => self.open.remove(&begin),
-            None => link.kind == "begin" && self.open.insert(link.seq),
+            None => link.kind == Kind::Begin && self.open.insert(link.seq),
         };
-        *self.kinds.entry(link.kind).or_default() += 1;
+        *self.kinds.entry(link.kind.name()).or_default() += 1;
         self.previous = Some((segment.clone(), line.number));
         Ok(())
     }

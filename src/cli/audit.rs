@@ -207,3 +207,110 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Begin, Config, Journal, Outcome, Summary};
+    use crate::model::{Proof, Purpose, Role};
+    use clap::Parser;
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        audit: Audit,
+    }
+
+    fn noon() -> Timestamp {
+        "2026-11-23T12:00:00Z".parse().unwrap()
+    }
+
+    async fn trail() -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let config: Config = serde_saphyr::from_str("directory: .").unwrap();
+        let journal = Journal::open(&config, directory.path(), noon).unwrap();
+        let begin = Begin {
+            time: noon(),
+            request_id: "request-1".to_owned(),
+            trace_id: None,
+            caller: "desk-7".to_owned(),
+            proof: Proof::Certificate,
+            role: Role::new("front-desk"),
+            purpose: Purpose::from_code("TREAT").unwrap(),
+            reason: None,
+            grant: None,
+            endpoint: "ehr".to_owned(),
+            source: "203.0.113.9".parse().unwrap(),
+            method: "GET".to_owned(),
+            interaction: "read".to_owned(),
+            resource_type: Some("Patient".to_owned()),
+            resource_id: Some("123".to_owned()),
+            policy: "g1".to_owned(),
+        };
+        journal.begin(begin).await.unwrap().complete(Summary::nothing(noon(), 200, Outcome::Complete));
+        journal.close().await.unwrap();
+        directory
+    }
+
+    /// Whether the trail is whole, and what is printed.
+    fn run(arguments: &[&str], directory: &TempDir) -> (bool, String) {
+        let mut line = vec!["audit"];
+        line.extend(arguments);
+        let directory = directory.path().to_str().unwrap();
+        line.insert(2, directory);
+        let mut out = Vec::new();
+        let whole = match Line::try_parse_from(line).unwrap().audit.command {
+            Command::Verify(verify) => verify.run(&mut out),
+            Command::Patient(patient) => patient.run(&mut out),
+        };
+        (whole.unwrap(), String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_verify_prints_to_be_noted_can_be_given_to_the_next_verify() {
+        let directory = trail().await;
+        let (whole, said) = run(&["verify"], &directory);
+        assert!(whole && said.contains(": 2 records in 1 files"), "{said}");
+        let noted = said.trim_end().rsplit(' ').next().unwrap();
+        assert!(run(&["verify", "--noted", noted], &directory).0);
+        let later = noted.replacen("2:", "9:", 1);
+        let (whole, said) = run(&["verify", "--noted", &later], &directory);
+        assert!(!whole && said.contains("record 9 was noted"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_changed_record_is_named_for_people_and_programs() {
+        let directory = trail().await;
+        let file = directory.path().join("audit-00000000000000000001.jsonl");
+        let changed = std::fs::read_to_string(&file).unwrap().replacen("desk-7", "desk-8", 1);
+        std::fs::write(&file, changed).unwrap();
+        let (whole, said) = run(&["verify"], &directory);
+        assert!(!whole && said.contains("audit-00000000000000000001.jsonl line 1, record 1: changed"), "{said}");
+        let (whole, said) = run(&["verify", "--json"], &directory);
+        let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert!(!whole && report["bad"]["wrong"]["what"] == "changed" && report["bad"]["line"] == 1, "{said}");
+        let (whole, said) = run(&["patient", "123"], &directory);
+        assert!(!whole && said.contains("BROKEN") && said.contains("desk-8"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_patient_is_listed_as_a_table_and_as_json_lines() {
+        let directory = trail().await;
+        let (whole, said) = run(&["patient", "Patient/123"], &directory);
+        assert!(whole && said.starts_with("WHEN") && said.contains("desk-7 (certificate)"), "{said}");
+        let (_, said) = run(&["patient", "123", "--json"], &directory);
+        let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["asked"]["caller"], "desk-7");
+        assert_eq!(lines[1]["report"]["events"], 1);
+        assert!(run(&["patient", "124"], &directory).1.contains("0 requests"));
+    }
+
+    #[test]
+    fn the_arguments_hold_together() {
+        use clap::CommandFactory;
+        Line::command().debug_assert();
+        assert!(Line::try_parse_from(["audit", "verify", "audit", "--noted", "7"]).is_err());
+    }
+}
