@@ -267,6 +267,29 @@ async fn a_begin_that_nobody_waits_for_any_more_ends_as_aborted_too() {
 }
 
 #[tokio::test]
+async fn l31_handles_and_errors_hold_no_id() {
+    const CANARY: &str = "canary-4711";
+    let base = tempfile::tempdir().unwrap();
+    let journal = open(&base, 1 << 20);
+    let asked =
+        Begin { request_id: CANARY.into(), caller: CANARY.into(), resource_id: Some(CANARY.into()), ..begin(1) };
+    let ticket = journal.begin(asked.clone()).await.unwrap();
+    assert!(!format!("{ticket:?} {journal:?}").contains(CANARY));
+    ticket.complete(summary(&[CANARY]));
+    journal.clone().close().await.unwrap();
+    let error = journal.begin(asked).await.unwrap_err();
+    assert!(!format!("{error:?} {error}").contains(CANARY));
+    let file = files(&base).remove(0);
+    let written = fs::read_to_string(&file).unwrap();
+    assert!(written.contains(CANARY), "the trail itself has it");
+    fs::write(&file, written.replacen("desk", "disk", 1).replacen("GET", "PUT", 1)).unwrap();
+    let report = check(&base);
+    assert!(report.bad.is_some() && !format!("{report:?} {}", report.bad.as_ref().unwrap()).contains(CANARY));
+    let error = Journal::open(&config(1 << 20), base.path(), noon).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains(CANARY));
+}
+
+#[tokio::test]
 async fn a_second_journal_on_the_same_directory_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let journal = open(&base, 1 << 20);
@@ -604,7 +627,7 @@ const FULL_DISK: &str = "FIELDGATE_TEST_FULL_DISK";
 
 /// Runs in a process of its own, in which no file may grow over 8 KiB: see the test below.
 #[tokio::test]
-#[ignore = "started by a_full_disk_fails_begins_until_a_write_works_again"]
+#[ignore = "started by l36_a_full_disk_fails_begins_until_a_write_works_again"]
 async fn inner_full_disk() {
     if std::env::var_os(FULL_DISK).is_none() {
         return;
@@ -640,7 +663,7 @@ async fn inner_full_disk() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_fails_begins_until_a_write_works_again() {
+fn l36_a_full_disk_fails_begins_until_a_write_works_again() {
     let limited = "trap '' XFSZ; ulimit -S -f 16; exec \"$0\" --exact inner_full_disk --ignored --nocapture";
     let run = Command::new("sh")
         .args(["-c", limited])
