@@ -69,7 +69,7 @@ impl Population {
     }
 
     /// The resources of one type.
-    pub fn of_type<'a>(&'a self, resource_type: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub fn of_type(&self, resource_type: &str) -> impl Iterator<Item = &Value> {
         self.resources().filter(move |resource| type_of(resource) == Some(resource_type))
     }
 

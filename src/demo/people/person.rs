@@ -37,6 +37,7 @@ pub(super) struct Person {
     email: String,
     speaks: bool,
     doctor: Option<(String, String)>,
+    general: Option<(String, String)>,
     organization: String,
 }
 
@@ -84,7 +85,10 @@ impl Person {
         let email = format!("{}.{}{}@{host}", ascii(given), ascii(family), birth.year() % 100);
         let illnesses = illnesses(seat, years, female, random);
         let keys: Vec<&str> = illnesses.iter().map(|illness| illness.key).collect();
-        let doctor = practice.doctor_for(years, &keys).map(|Named { id, name }| (id.clone(), name.clone()));
+        let pair = |Named { id, name }: &Named| (id.clone(), name.clone());
+        let doctor = practice.doctor_for(years, &keys).map(pair);
+        // The family doctor goes by age alone: a specialist there would tell the condition.
+        let general = practice.doctor_for(years, &[]).map(pair);
         Self {
             id: random.uuid(),
             mrn: format!("{:08}", 400_000 + random.between(0, 599_999)),
@@ -95,7 +99,7 @@ impl Person {
             died: has("deceased").then(|| days_after(today, -random.between(40, 250))),
             line: format!("{} {street}", random.between(3, 480)),
             zip: random.pick_text(&place.zips),
-            contact: contact(culture, years, female, family, place, random),
+            contact: contact(culture, years, female, (given, family), place, random),
             vip: has("vip"),
             twin: has("newborn-twin"),
             speaks: culture.speakers > 50 || random.chance(culture.speakers),
@@ -108,6 +112,7 @@ impl Person {
             maiden,
             email: if years < 14 { String::new() } else { email },
             doctor,
+            general,
             organization: practice.organization.clone(),
         }
     }
@@ -194,14 +199,14 @@ impl Person {
             "communication": [{
                 "language": concept("urn:ietf:bcp:47", self.language().0, self.language().1), "preferred": true,
             }],
-            "generalPractitioner": [self.doctor()],
+            "generalPractitioner": [named(self.general.as_ref())],
             "managingOrganization": reference("Organization", &self.organization, NAME),
         }))
     }
 
-    /// The person's doctor.
+    /// Whoever sees the person at visits.
     pub(super) fn doctor(&self) -> Value {
-        self.doctor.as_ref().map_or(Value::Null, |(id, name)| reference("Practitioner", id, name))
+        named(self.doctor.as_ref())
     }
 
     /// The doctor's name.
@@ -275,11 +280,15 @@ impl Person {
     fn marital(&self, years: i64, random: &mut Random) -> (&'static str, &'static str) {
         match (self.contact.relation.0, years) {
             ("C", 80..) => ("W", "Widowed"),
-            ("N", 18..) if self.contact.female != self.female => ("M", "Married"),
+            ("N", 23..) if self.contact.female != self.female => ("M", "Married"),
             _ if years > 35 && random.chance(50) => ("D", "Divorced"),
             _ => ("S", "Never Married"),
         }
     }
+}
+
+fn named(practitioner: Option<&(String, String)>) -> Value {
+    practitioner.map_or(Value::Null, |(id, name)| reference("Practitioner", id, name))
 }
 
 fn pick_culture(random: &mut Random) -> &'static Culture {
@@ -327,14 +336,27 @@ fn ascii(name: &str) -> String {
 }
 
 /// A parent for a child, a child for the old, a spouse or a sibling else.
-fn contact(culture: &Culture, years: i64, female: bool, family: &str, place: &Place, random: &mut Random) -> Contact {
+fn contact(
+    culture: &Culture,
+    years: i64,
+    female: bool,
+    (of, family): (&str, &str),
+    place: &Place,
+    random: &mut Random,
+) -> Contact {
     let (relation, contact_female, family) = match years {
-        0..18 => (("N", "Next-of-Kin"), random.chance(75), family),
+        0..23 => (("N", "Next-of-Kin"), random.chance(75), family),
         75.. => (("C", "Emergency Contact"), random.chance(70), family),
         _ if random.chance(60) => (("N", "Next-of-Kin"), !female, family),
         _ => (("C", "Emergency Contact"), random.chance(50), family_name(culture, random)),
     };
-    let given = given_name(culture, contact_female, random);
+    let mut given = given_name(culture, contact_female, random);
+    for _ in 0..8 {
+        // Namesakes in one house confuse whoever reads the demo.
+        if given == of {
+            given = given_name(culture, contact_female, random);
+        }
+    }
     Contact { given, family: family.into(), phone: telephone(place, random), female: contact_female, relation }
 }
 
