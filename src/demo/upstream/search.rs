@@ -382,7 +382,7 @@ impl<'a> Search<'a> {
         let mut found: Vec<&Value> = Vec::new();
         let mut add = |resource: &'p Value| {
             let there = |known: &&Value| std::ptr::eq(*known, resource);
-            if !found.iter().any(|known| there(&known)) && !page.iter().any(|known| there(&known)) {
+            if !found.iter().any(there) && !page.iter().any(there) {
                 found.push(resource);
             }
         };
