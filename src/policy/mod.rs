@@ -1,1 +1,10 @@
-//! (being written)
+//! The policy (draft).
+mod compile;
+mod draft;
+mod jsonpath;
+mod labels;
+mod path;
+mod resolve;
+pub mod syntax;
+pub mod treatment;
+mod view;
