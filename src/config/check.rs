@@ -11,6 +11,7 @@ use url::Host;
 
 use super::file::Serves;
 use super::{Config, Endpoint, at};
+use crate::json::lexer::MOST_DEPTH;
 use crate::net::address::CanonicalPath;
 use crate::policy::syntax::Finding;
 
@@ -40,6 +41,7 @@ impl Config {
         check.listeners();
         check.endpoints(today);
         check.roles();
+        check.limits();
         check.found
     }
 }
@@ -57,6 +59,12 @@ impl Check<'_> {
         if let Some(store) = &self.config.file.store {
             let message = "store is not supported by this version: nothing would be kept there";
             self.mistake(at(store), message, Some("leave it out"));
+        }
+    }
+
+    fn limits(&mut self) {
+        if self.config.limits().depth.get() > MOST_DEPTH {
+            self.mistake(Location::UNKNOWN, format!("limits.depth is at most {MOST_DEPTH}"), None);
         }
     }
 

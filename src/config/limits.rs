@@ -45,28 +45,42 @@ macro_rules! limits {
 }
 
 limits! {
-    /// How long answers that are under way may take to end after SIGTERM.
-    drain: Time = "30s",
-    /// How deep arrays and objects of a body may nest; at most 1024.
+    /// Open connections of all listeners. Further ones wait to be accepted.
+    connections: Number = "4096",
+    /// From a connection to the end of its TLS handshake.
+    handshake_timeout: Time = "10s",
+    /// From a connection, or the end of the answer before, to the end of a request's head.
+    header_timeout: Time = "30s",
+    /// The head of a request.
+    header_bytes: Size = "32KiB",
+    /// Header fields of a request over HTTP/1.1.
+    headers: Number = "100",
+    /// The path and query of a request.
+    target_bytes: Size = "8KiB",
+    /// Requests at once on one HTTP/2 connection.
+    streams: Number = "100",
+    /// Requests at once. Further ones are answered with 503.
+    requests: Number = "1024",
+    /// The body of a POST `_search`.
+    form_bytes: Size = "64KiB",
+    /// From the head of a request to the end of its body.
+    form_timeout: Time = "10s",
+    /// What `_count` may ask for. More is lowered to it.
+    count: Number = "1000",
+    /// The body of an upstream's response, decoded.
+    body_bytes: Size = "4GiB",
+    /// How many bytes one encoded byte of a body may become.
+    expansion: Number = "200",
+    /// How deep arrays and objects may nest; at most 512.
     depth: Number = "128",
-    /// How many bytes of one value are held until it is decided; a longer one is withheld.
-    hold: Size = "8MiB",
-    /// How many bytes a member's name and the white space around it may take.
-    name: Size = "64KiB",
-    /// How many bytes of a string a transform takes; a longer one is withheld.
-    text: Size = "1MiB",
-}
-
-impl Limits {
-    /// What a redactor takes on.
-    pub fn redact(&self) -> crate::redact::Limits {
-        crate::redact::Limits {
-            depth: self.depth.get(),
-            hold: self.hold.get(),
-            lead: self.name.get(),
-            text: self.text.get(),
-        }
-    }
+    /// What may be held of one value until it is decided. A larger value is withheld.
+    value_bytes: Size = "8MiB",
+    /// What may be held in all responses together. A response that needs more is ended.
+    held_bytes: Size = "256MiB",
+    /// How long an answer waits for its audit record.
+    audit_timeout: Time = "5s",
+    /// How long answers under way may take to end when the gateway stops.
+    drain_timeout: Time = "30s",
 }
 
 impl Size {
@@ -184,8 +198,7 @@ mod tests {
         let all: String = Limits::TABLE.iter().map(|(name, default)| format!("{name}: {default}\n")).collect();
         assert_eq!(limits(&all).unwrap(), Limits::default());
         assert_eq!(limits("{}").unwrap(), Limits::default());
-        assert_eq!(Limits::default().hold.get(), 8 * 1024 * 1024);
-        assert_eq!(Limits::default().redact(), crate::redact::Limits::default());
+        assert_eq!(Limits::default().value_bytes.get(), 8 * 1024 * 1024);
     }
 
     #[test]
@@ -199,13 +212,13 @@ mod tests {
 
     #[test]
     fn sizes_and_times_need_their_units_and_are_above_nothing() {
-        assert_eq!(limits("hold: 1024").unwrap().hold.get(), 1024);
-        assert_eq!(limits("drain: 1m 30s").unwrap().drain.get(), Duration::from_secs(90));
-        for wrong in ["hold: 0", "hold: 8MB", "hold: -1", "hold: 1.5MiB", "hold: 99999999GiB", "hold: []"] {
+        assert_eq!(limits("value_bytes: 1024").unwrap().value_bytes.get(), 1024);
+        assert_eq!(limits("drain_timeout: 1m 30s").unwrap().drain_timeout.get(), Duration::from_secs(90));
+        for wrong in ["value_bytes: 0", "value_bytes: 8MB", "value_bytes: -1", "value_bytes: 1.5MiB", "value_bytes: 99999999GiB", "value_bytes: []"] {
             assert!(limits(wrong).is_err(), "{wrong}");
         }
         for wrong in
-            ["drain: 30", "drain: 0s", "drain: -5s", "drain: 25h", "drain: soon", "depth: 0", "depth: 9999999999"]
+            ["drain_timeout: 30", "drain_timeout: 0s", "drain_timeout: -5s", "drain_timeout: 25h", "drain_timeout: soon", "depth: 0", "depth: 9999999999"]
         {
             assert!(limits(wrong).is_err(), "{wrong}");
         }

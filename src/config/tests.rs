@@ -38,7 +38,7 @@ endpoints:
     public_url: https://api.example/vendors/acme
 audit: { directory: audit }
 secrets: { file: secrets.yaml }
-limits: { drain: 5s, hold: 4MiB }
+limits: { drain_timeout: 5s, value_bytes: 4MiB }
 "#;
 
 fn today() -> Date {
@@ -74,7 +74,7 @@ fn a_file_with_every_key_is_taken_without_a_word() {
     assert!(found.mistakes.is_empty() && found.warnings.is_empty(), "{found:?}");
     assert_eq!(config.policy(), Path::new("etc/policy.yaml"));
     assert_eq!(config.secrets().unwrap(), Path::new("etc/secrets.yaml"));
-    assert_eq!(config.limits().hold.get(), 4 << 20);
+    assert_eq!(config.limits().value_bytes.get(), 4 << 20);
     assert!(matches!(&config.endpoints()[1].serves, Serves::Documents(documents) if documents.len() == 1));
 }
 
