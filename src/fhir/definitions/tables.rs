@@ -18,6 +18,11 @@ pub struct DefinitionsError {
     pub problem: &'static str,
 }
 
+/// The types by name.
+type Names = HashMap<Box<str>, TypeId>;
+/// What a table says of each type.
+type ByType<T> = HashMap<TypeId, Box<[T]>>;
+
 /// A table by its file name.
 struct Table {
     name: &'static str,
@@ -59,7 +64,7 @@ pub(super) fn r4() -> Result<Definitions, DefinitionsError> {
 }
 
 /// The name of every type; elements may name a type that stands below them.
-fn type_names() -> Result<HashMap<Box<str>, TypeId>, DefinitionsError> {
+fn type_names() -> Result<Names, DefinitionsError> {
     let mut names = HashMap::new();
     for (row, id) in ELEMENTS.rows().filter(Row::is_head).zip((0..=u16::MAX).map(TypeId)) {
         let name = row.text.split(' ').nth(1).ok_or(row.problem("a type without a name"))?;
@@ -70,7 +75,7 @@ fn type_names() -> Result<HashMap<Box<str>, TypeId>, DefinitionsError> {
     Ok(names)
 }
 
-fn types(by_name: &HashMap<Box<str>, TypeId>) -> Result<Vec<Type>, DefinitionsError> {
+fn types(by_name: &Names) -> Result<Vec<Type>, DefinitionsError> {
     let mut types: Vec<Type> = Vec::with_capacity(by_name.len());
     for row in ELEMENTS.rows() {
         if row.is_head() {
@@ -89,7 +94,7 @@ fn types(by_name: &HashMap<Box<str>, TypeId>) -> Result<Vec<Type>, DefinitionsEr
 }
 
 /// A type with the elements that it has from its base, which is among the types `above`.
-fn head(row: Row, by_name: &HashMap<Box<str>, TypeId>, above: &[Type]) -> Result<Type, DefinitionsError> {
+fn head(row: Row, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsError> {
     let mut words = row.text.split(' ');
     let kind = match words.next() {
         Some("resource") => Kind::Resource,
@@ -124,7 +129,7 @@ fn head(row: Row, by_name: &HashMap<Box<str>, TypeId>, above: &[Type]) -> Result
     Ok(Type { name: name.into(), kind, base, is_abstract, category, elements })
 }
 
-fn element(row: Row, by_name: &HashMap<Box<str>, TypeId>) -> Result<Element, DefinitionsError> {
+fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
     let mut words = row.text.trim_start().split(' ');
     let (Some(name), Some(cardinality), Some(flags)) = (words.next(), words.next(), words.next()) else {
         return Err(row.problem("an element without a name, a cardinality or flags"));
@@ -151,13 +156,7 @@ fn element(row: Row, by_name: &HashMap<Box<str>, TypeId>) -> Result<Element, Def
 }
 
 /// `Quantity`, or `Reference(Patient|Group)`.
-fn type_ref(
-    row: Row,
-    element: &str,
-    choice: bool,
-    word: &str,
-    by_name: &HashMap<Box<str>, TypeId>,
-) -> Result<TypeRef, DefinitionsError> {
+fn type_ref(row: Row, element: &str, choice: bool, word: &str, by_name: &Names) -> Result<TypeRef, DefinitionsError> {
     let (name, profiles) = match word.split_once('(') {
         None => (word, Box::default()),
         Some((name, rest)) => {
@@ -174,7 +173,7 @@ fn type_ref(
     Ok(TypeRef { target: row.type_named(name, by_name)?, profiles, json_name: json_name.into() })
 }
 
-fn search(by_name: &HashMap<Box<str>, TypeId>) -> Result<HashMap<TypeId, Box<[SearchParameter]>>, DefinitionsError> {
+fn search(by_name: &Names) -> Result<ByType<SearchParameter>, DefinitionsError> {
     let mut found: HashMap<TypeId, Vec<SearchParameter>> = HashMap::new();
     let mut current = None;
     for row in SEARCH.rows() {
@@ -238,7 +237,7 @@ fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
     })
 }
 
-fn compartment(by_name: &HashMap<Box<str>, TypeId>) -> Result<HashMap<TypeId, Box<[Box<str>]>>, DefinitionsError> {
+fn compartment(by_name: &Names) -> Result<ByType<Box<str>>, DefinitionsError> {
     let entry = |row: Row| {
         let (name, codes) = row.text.split_once(' ').ok_or(row.problem("a type without a parameter"))?;
         Ok((row.type_named(name, by_name)?, codes.split(' ').map(Box::from).collect()))
@@ -264,7 +263,44 @@ impl Row {
         DefinitionsError { table: self.table, line: self.line, problem }
     }
 
-    fn type_named(&self, name: &str, by_name: &HashMap<Box<str>, TypeId>) -> Result<TypeId, DefinitionsError> {
+    fn type_named(&self, name: &str, by_name: &Names) -> Result<TypeId, DefinitionsError> {
         by_name.get(name).copied().ok_or(self.problem("a name that no type has"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_an_error_that_names_it() {
+        let known = type_names().unwrap();
+        for (text, problem) in [
+            ("  birthDate 0..1", "an element without a name, a cardinality or flags"),
+            ("  birthDate 0..1 -", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..1 - date dateTime", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..2 - date", "a maximum that is neither 1 nor *"),
+            ("  birthDate x..1 - date", "a minimum that is no number"),
+            ("  birthDate 0..1 - Date", "a name that no type has"),
+            ("  subject 0..1 - Reference(Patient", "a list of targets without its end"),
+        ] {
+            let row = Row { table: "elements.txt", line: 7, text };
+            let error = element(row, &known).unwrap_err();
+            assert_eq!(error, DefinitionsError { table: "elements.txt", line: 7, problem });
+        }
+    }
+
+    #[test]
+    fn a_search_parameter_without_elements_is_never_taken_for_one_that_is_understood() {
+        for text in ["  name string plain", "  near special special", "  _text string opaque text"] {
+            assert!(search_parameter(Row { table: "search.txt", line: 1, text }).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_stands_above_what_it_is_the_base_of() {
+        let known = type_names().unwrap();
+        let row = Row { table: "elements.txt", line: 1, text: "complex Age : Quantity" };
+        assert!(head(row, &known, &[]).is_err());
     }
 }
