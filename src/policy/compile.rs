@@ -159,14 +159,13 @@ impl<'a> Compiler<'a> {
     fn resource(&mut self, place: &Place, contained: bool, labelled: bool) -> Result<StateId, CompileError> {
         let mut state = self.object(place)?;
         state.members.insert("resourceType".into(), Edge::new(self.scalar(Kinds::STRING)));
-        if let Some(id) = state.members.get_mut("id") {
-            let patient = &*self.definitions.get(place.type_id).name == "Patient";
-            *id = id.noted(match (contained, patient) {
-                (true, _) => Capture::FragmentId,
-                (false, true) => Capture::Patient,
-                (false, false) => Capture::ResourceId,
-            });
-        }
+        let patient = &*self.definitions.get(place.type_id).name == "Patient";
+        let id = state.members.entry("id".into()).or_insert(state.other);
+        *id = id.noted(match (contained, patient) {
+            (true, _) => Capture::FragmentId,
+            (false, true) => Capture::Patient,
+            (false, false) => Capture::ResourceId,
+        });
         let id = self.draft.state(state.clone());
         if labelled {
             let labels = labels::written(self.draft.effects(id));

@@ -358,6 +358,13 @@ impl View {
         !place.rules.is_empty()
     }
 
+    /// Whether a rule treats something within a place.
+    pub(super) fn has_treatments_within(&self, place: &Place) -> bool {
+        place.rules.iter().any(|(rule, _)| {
+            self.rules.get(*rule as usize).is_some_and(|rule| matches!(rule.verdict, Verdict::Treat(_)))
+        })
+    }
+
     /// The origin of what decided, where it was written down.
     pub(super) fn origin(&self, because: Because<RuleId>) -> Option<Origin> {
         match because {
