@@ -13,7 +13,7 @@ use super::file::Serves;
 use super::{Config, Endpoint, at};
 use crate::json::lexer::MOST_DEPTH;
 use crate::net::address::CanonicalPath;
-use crate::policy::syntax::Finding;
+use crate::policy::Finding;
 
 /// The longest name of an endpoint.
 const LONGEST_NAME: usize = 64;

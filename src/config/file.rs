@@ -1,6 +1,5 @@
 //! The gateway file as it is written, made of each layer's own part.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,6 +92,10 @@ pub struct Endpoint {
     /// The address that callers know the endpoint by, where another proxy stands before the gateway.
     #[serde(default)]
     pub public_url: Option<Spanned<Url>>,
+    /// Names of parameters in which the upstream keeps the state of a search between its pages, besides those of common
+    /// servers.
+    #[serde(default)]
+    pub page_parameters: Vec<String>,
 }
 
 /// What an endpoint's upstream speaks.
@@ -100,8 +103,8 @@ pub struct Endpoint {
 pub enum Serves {
     /// FHIR.
     Fhir,
-    /// JSON documents of the policy, by patterns of their paths such as `/v1/members/{id}`.
-    Documents(BTreeMap<String, Spanned<String>>),
+    /// JSON documents of the policy, by patterns of their paths such as `/v1/members/{id}`; the first that matches counts.
+    Documents(Vec<(String, Spanned<String>)>),
 }
 
 impl<'de> Deserialize<'de> for Serves {
@@ -123,9 +126,9 @@ impl<'de> Deserialize<'de> for Serves {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Serves, A::Error> {
-                let mut documents = BTreeMap::new();
-                while let Some((pattern, document)) = map.next_entry()? {
-                    documents.insert(pattern, document);
+                let mut documents = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    documents.push(entry);
                 }
                 Ok(Serves::Documents(documents))
             }
