@@ -1,0 +1,306 @@
+//! Parses the tables of `data/r4/`. Each table opens with a description of its lines.
+//!
+//! It never skips a line that it can't read: a table that makes no sense is no table.
+
+use std::collections::HashMap;
+
+use super::{Category, Definitions, Element, Kind, Mapping, ParameterKind, SearchParameter, Type, TypeId, TypeRef};
+
+/// A line of a table that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("data/r4/{table}, line {line}: {problem}; run data/build.py and build again")]
+pub struct DefinitionsError {
+    /// The table's file name.
+    pub table: &'static str,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+/// The types by name.
+type Names = HashMap<Box<str>, TypeId>;
+/// What a table says of each type.
+type ByType<T> = HashMap<TypeId, Box<[T]>>;
+
+/// A table by its file name.
+struct Table {
+    name: &'static str,
+    text: &'static str,
+}
+
+const ELEMENTS: Table = Table { name: "elements.txt", text: include_str!("../../../data/r4/elements.txt") };
+const SEARCH: Table = Table { name: "search.txt", text: include_str!("../../../data/r4/search.txt") };
+const COMPARTMENT: Table =
+    Table { name: "compartment-patient.txt", text: include_str!("../../../data/r4/compartment-patient.txt") };
+
+/// A line that is no comment.
+#[derive(Clone, Copy)]
+struct Row {
+    table: &'static str,
+    line: usize,
+    text: &'static str,
+}
+
+pub(super) fn r4() -> Result<Definitions, DefinitionsError> {
+    let by_name = type_names()?;
+    let mut definitions = Definitions {
+        types: types(&by_name)?,
+        search: search(&by_name)?,
+        compartment: compartment(&by_name)?,
+        by_name,
+        patient_elements: HashMap::new(),
+        nothing: Type {
+            name: "".into(),
+            kind: Kind::Complex,
+            base: None,
+            is_abstract: true,
+            category: None,
+            elements: Vec::new(),
+        },
+    };
+    definitions.find_patient_elements();
+    Ok(definitions)
+}
+
+/// The name of every type; elements may name a type that stands below them.
+fn type_names() -> Result<Names, DefinitionsError> {
+    let mut names = HashMap::new();
+    for (row, id) in ELEMENTS.rows().filter(Row::is_head).zip((0..=u16::MAX).map(TypeId)) {
+        let name = row.text.split(' ').nth(1).ok_or(row.problem("a type without a name"))?;
+        if names.insert(name.into(), id).is_some() {
+            return Err(row.problem("a type that stands above already"));
+        }
+    }
+    Ok(names)
+}
+
+fn types(by_name: &Names) -> Result<Vec<Type>, DefinitionsError> {
+    let mut types: Vec<Type> = Vec::with_capacity(by_name.len());
+    for row in ELEMENTS.rows() {
+        if row.is_head() {
+            let head = head(row, by_name, &types)?;
+            types.push(head);
+            continue;
+        }
+        let element = element(row, by_name)?;
+        let elements = &mut types.last_mut().ok_or(row.problem("an element without a type"))?.elements;
+        match elements.iter_mut().find(|inherited| inherited.name == element.name) {
+            Some(inherited) => *inherited = element,
+            None => elements.push(element),
+        }
+    }
+    Ok(types)
+}
+
+/// A type with the elements that it has from its base, which is among the types `above`.
+fn head(row: Row, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsError> {
+    let mut words = row.text.split(' ');
+    let kind = match words.next() {
+        Some("resource") => Kind::Resource,
+        Some("complex") => Kind::Complex,
+        Some("backbone") => Kind::Backbone,
+        Some("primitive") => Kind::Primitive,
+        _ => return Err(row.problem("an unknown kind of type")),
+    };
+    let name = words.next().ok_or(row.problem("a type without a name"))?;
+    let mut base = (kind == Kind::Backbone).then_some("BackboneElement");
+    let (mut is_abstract, mut category) = (false, None);
+    while let Some(word) = words.next() {
+        match word {
+            ":" => base = Some(words.next().ok_or(row.problem("a colon without a base"))?),
+            "abstract" => is_abstract = true,
+            "anonymous" => category = Some(Category::Anonymous),
+            "business" => category = Some(Category::Business),
+            "individual" => category = Some(Category::Individual),
+            "patient" => category = Some(Category::Patient),
+            "not-classified" => category = Some(Category::NotClassified),
+            _ => return Err(row.problem("an unknown word after the type's name")),
+        }
+    }
+    let base = base.map(|name| row.type_named(name, by_name)).transpose()?;
+    let elements = match base {
+        None => Vec::new(),
+        Some(base) => {
+            let base = above.get(usize::from(base.0)).ok_or(row.problem("a base that doesn't stand above"))?;
+            base.elements.clone()
+        }
+    };
+    Ok(Type { name: name.into(), kind, base, is_abstract, category, elements })
+}
+
+fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
+    let mut words = row.text.trim_start().split(' ');
+    let (Some(name), Some(cardinality), Some(flags)) = (words.next(), words.next(), words.next()) else {
+        return Err(row.problem("an element without a name, a cardinality or flags"));
+    };
+    let (name, choice) = name.strip_suffix("[x]").map_or((name, false), |name| (name, true));
+    let (min, max) = cardinality.split_once("..").ok_or(row.problem("a cardinality without .."))?;
+    let types = words.map(|word| type_ref(row, name, choice, word, by_name)).collect::<Result<Box<[_]>, _>>()?;
+    if types.is_empty() || (types.len() > 1 && !choice) {
+        return Err(row.problem("an element of no type, or of several without being a choice"));
+    }
+    Ok(Element {
+        name: name.into(),
+        choice,
+        many: match max {
+            "1" => false,
+            "*" => true,
+            _ => return Err(row.problem("a maximum that is neither 1 nor *")),
+        },
+        min: min.parse().map_err(|_| row.problem("a minimum that is no number"))?,
+        summary: flags.contains('S'),
+        modifier: flags.contains('M'),
+        types,
+    })
+}
+
+/// `Quantity`, or `Reference(Patient|Group)`.
+fn type_ref(row: Row, element: &str, choice: bool, word: &str, by_name: &Names) -> Result<TypeRef, DefinitionsError> {
+    let (name, profiles) = match word.split_once('(') {
+        None => (word, Box::default()),
+        Some((name, rest)) => {
+            let list = rest.strip_suffix(')').ok_or(row.problem("a list of targets without its end"))?;
+            (name, list.split('|').map(Box::from).collect())
+        }
+    };
+    let mut json_name = element.to_owned();
+    if choice {
+        let mut letters = name.chars();
+        json_name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        json_name.push_str(letters.as_str());
+    }
+    Ok(TypeRef { target: row.type_named(name, by_name)?, profiles, json_name: json_name.into() })
+}
+
+fn search(by_name: &Names) -> Result<ByType<SearchParameter>, DefinitionsError> {
+    let mut found: HashMap<TypeId, Vec<SearchParameter>> = HashMap::new();
+    let mut current = None;
+    for row in SEARCH.rows() {
+        if row.is_head() {
+            current = Some(found.entry(row.type_named(row.text, by_name)?).or_default());
+            continue;
+        }
+        let parameters = current.as_mut().ok_or(row.problem("a parameter without a type"))?;
+        let detail = row.text.trim_start();
+        if let Some(targets) = detail.strip_prefix("> ") {
+            let last = parameters.last_mut().ok_or(row.problem("targets without a parameter"))?;
+            last.targets = targets.split(' ').map(|name| if name == "*" { "Resource" } else { name }.into()).collect();
+        } else if let Some(parts) = detail.strip_prefix("+ ") {
+            let last = parameters.last_mut().ok_or(row.problem("parts without a parameter"))?;
+            last.components = parts.split(' ').map(Box::from).collect();
+        } else {
+            parameters.push(search_parameter(row)?);
+        }
+    }
+    Ok(found.into_iter().map(|(id, parameters)| (id, parameters.into())).collect())
+}
+
+fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
+    let mut words = row.text.trim_start().split(' ');
+    let (Some(code), Some(kind), Some(mapping)) = (words.next(), words.next(), words.next()) else {
+        return Err(row.problem("a parameter without a code, a kind or a class"));
+    };
+    let kind = match kind {
+        "number" => ParameterKind::Number,
+        "date" => ParameterKind::Date,
+        "string" => ParameterKind::String,
+        "token" => ParameterKind::Token,
+        "reference" => ParameterKind::Reference,
+        "composite" => ParameterKind::Composite,
+        "quantity" => ParameterKind::Quantity,
+        "uri" => ParameterKind::Uri,
+        "special" => ParameterKind::Special,
+        _ => return Err(row.problem("an unknown kind of parameter")),
+    };
+    let mapping = match mapping {
+        "plain" => Mapping::Plain,
+        "composite" => Mapping::Composite,
+        "special" => Mapping::Special,
+        "opaque" => Mapping::Opaque,
+        "unmapped" => Mapping::Unknown,
+        _ => return Err(row.problem("an unknown class of parameter")),
+    };
+    let elements: Box<[Box<str>]> = words.map(Box::from).collect();
+    // INVARIANT: a parameter that isn't unmapped tests at least one element; a guard that asks whether all of them are
+    // shown would otherwise let it pass.
+    if elements.is_empty() != matches!(mapping, Mapping::Opaque | Mapping::Unknown) {
+        return Err(row.problem("elements where the class has none, or none where it has some"));
+    }
+    Ok(SearchParameter {
+        code: code.into(),
+        kind,
+        mapping,
+        elements,
+        targets: Box::default(),
+        components: Box::default(),
+    })
+}
+
+fn compartment(by_name: &Names) -> Result<ByType<Box<str>>, DefinitionsError> {
+    let entry = |row: Row| {
+        let (name, codes) = row.text.split_once(' ').ok_or(row.problem("a type without a parameter"))?;
+        Ok((row.type_named(name, by_name)?, codes.split(' ').map(Box::from).collect()))
+    };
+    COMPARTMENT.rows().map(entry).collect()
+}
+
+impl Table {
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        let (table, text) = (self.name, self.text);
+        let rows = text.lines().zip(1..).map(move |(text, line)| Row { table, line, text });
+        rows.filter(|row| !row.text.starts_with('#'))
+    }
+}
+
+impl Row {
+    /// Whether it opens a type; what belongs to the type is indented.
+    fn is_head(&self) -> bool {
+        !self.text.starts_with(' ')
+    }
+
+    fn problem(&self, problem: &'static str) -> DefinitionsError {
+        DefinitionsError { table: self.table, line: self.line, problem }
+    }
+
+    fn type_named(&self, name: &str, by_name: &Names) -> Result<TypeId, DefinitionsError> {
+        by_name.get(name).copied().ok_or(self.problem("a name that no type has"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_an_error_that_names_it() {
+        let known = type_names().unwrap();
+        for (text, problem) in [
+            ("  birthDate 0..1", "an element without a name, a cardinality or flags"),
+            ("  birthDate 0..1 -", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..1 - date dateTime", "an element of no type, or of several without being a choice"),
+            ("  birthDate 0..2 - date", "a maximum that is neither 1 nor *"),
+            ("  birthDate x..1 - date", "a minimum that is no number"),
+            ("  birthDate 0..1 - Date", "a name that no type has"),
+            ("  subject 0..1 - Reference(Patient", "a list of targets without its end"),
+        ] {
+            let row = Row { table: "elements.txt", line: 7, text };
+            let error = element(row, &known).unwrap_err();
+            assert_eq!(error, DefinitionsError { table: "elements.txt", line: 7, problem });
+        }
+    }
+
+    #[test]
+    fn a_search_parameter_without_elements_is_never_taken_for_one_that_is_understood() {
+        for text in ["  name string plain", "  near special special", "  _text string opaque text"] {
+            assert!(search_parameter(Row { table: "search.txt", line: 1, text }).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_stands_above_what_it_is_the_base_of() {
+        let known = type_names().unwrap();
+        let row = Row { table: "elements.txt", line: 1, text: "complex Age : Quantity" };
+        assert!(head(row, &known, &[]).is_err());
+    }
+}
