@@ -151,7 +151,7 @@ impl Redactor {
         }
         self.tally.count(frame.edge.element, if stays { Fate::Released } else { Fate::Withheld });
         if let Some(parent) = self.frames.last_mut() {
-            parent.ensured |= stays && frame.ensured;
+            parent.ensured |= frame.ensured;
         }
         if let (false, Some(nulls)) = (stays, self.nulls()) {
             *nulls += 1;

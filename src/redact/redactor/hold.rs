@@ -96,7 +96,6 @@ impl Redactor {
                         self.tally.withheld_objects += 1;
                         self.withhold_envelope();
                         self.lead.restart(*at);
-                        self.text.clear();
                         let edge = Edge { capture: None, ..hold.edge };
                         let (fate, floor) = (Passed::Drop, hold.floor);
                         self.mode = Mode::Pass(Pass { fate, edge, floor, from: *at, collect: false });
@@ -252,7 +251,6 @@ impl Redactor {
     /// Withholds a value that is longer than may be held; the rest of it is passed over.
     pub(super) fn give_up(&mut self, edge: Edge, floor: usize) {
         self.held = Vec::new();
-        self.text.clear();
         self.tally.over_limit += 1;
         if matches!(edge.action, Action::Discriminate(_)) {
             self.tally.withheld_objects += 1;
