@@ -4,6 +4,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::panic_in_result_fn,
+    clippy::string_slice,
     missing_docs,
     reason = "tests state behaviour and may panic"
 )]
@@ -220,7 +222,7 @@ fn each_query_of_the_compliance_suite_selects_what_it_must() {
         }
     }
     assert!(wrong.is_empty(), "{} of {checked} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!((checked, patterns, inner_roots), (0, 0, 0), "checked, with a pattern, with an inner root");
+    assert_eq!((checked, patterns, inner_roots), (397, 50, 9), "checked, with a pattern, with an inner root");
 }
 
 #[test]

@@ -26,8 +26,8 @@ use super::random::Random;
 /// The address that fullUrls in [`Population::bundle`] begin with.
 pub const BASE: &str = "https://ehr.harrowvalley.example/fhir";
 
-/// The seed of `fieldgate demo`.
-pub const DEMO_SEED: u64 = 2026;
+/// The seed of `fieldgate demo`: one that gives no name twice among its patients.
+pub const DEMO_SEED: u64 = 2077;
 /// The number of patients of `fieldgate demo`.
 pub const DEMO_PATIENTS: usize = 20;
 

@@ -227,7 +227,7 @@ fn accepts(headers: &HeaderMap, name: http::HeaderName, known: &[&str]) -> bool 
     )
 }
 
-/// Every resource of the population of one type, and its address.
+/// The address of a resource.
 fn full_url(base: &str, resource: &Value) -> String {
     let part = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default();
     format!("{base}/{}/{}", part("resourceType"), part("id"))

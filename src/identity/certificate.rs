@@ -238,6 +238,17 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_that_is_read_in_part_is_refused() {
+        let mut der =
+            certificate(&[(DnType::OrganizationName, "Acme"), (DnType::CommonName, "billing-canary")], vec![]);
+        // The CN's SET, whose tag stands 11 bytes before the value; the subject comes after the issuer.
+        let value = der.windows(14).rposition(|window| window == b"billing-canary").unwrap();
+        assert_eq!(der[value - 11], 0x31);
+        der[value - 11] = 0x30;
+        assert_eq!(identity_of(&der), Err(CertificateError::Subject));
+    }
+
+    #[test]
     fn bytes_that_are_no_certificate_are_refused() {
         let der = certificate(&[(DnType::CommonName, "x")], vec![]);
         let trailing = [der.as_slice(), &[0]].concat();

@@ -120,11 +120,11 @@ impl Rule {
         if rule.role.is_empty() {
             return Err("`role` is the name of a role of the policy file");
         }
-        if issuer.is_none() && certificate.is_none() && api_key.is_none() {
-            return Err("`when` must name what proves the caller: issuer, certificate or api_key");
-        }
         if issuer.is_none() && !claims.is_empty() {
             return Err("`claims` needs `issuer` beside it: claims count only for the issuer that makes them");
+        }
+        if issuer.is_none() && certificate.is_none() && api_key.is_none() {
+            return Err("`when` must name what proves the caller: issuer, certificate or api_key");
         }
         if issuer.is_some() && api_key.is_some() {
             return Err("it never matches: a caller has either a token or an API key");

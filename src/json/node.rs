@@ -1,7 +1,7 @@
 //! A read-only view of one value inside JSON text that was validated and lies in one piece.
 //!
 //! A node reads its text as often as it is asked and stores nothing. On text that is not JSON it finds nothing, or says
-//! that it is [`Ambiguous`]; it never panics, and never recurses.
+//! that it is `Ambiguous`; it never panics, and never recurses.
 
 use std::borrow::Cow;
 

@@ -108,7 +108,6 @@ pub(super) fn money(cents: i64) -> Value {
 }
 
 /// Cents as dollars; the amounts here are far below what f64 holds exactly.
-#[expect(clippy::cast_precision_loss, reason = "amounts stay below 2^53 cents")]
 pub(super) fn dollars(cents: i64) -> f64 {
     cents as f64 / 100.0
 }

@@ -287,7 +287,7 @@ fn answers(person: &Person, visit: &Visit<'_>, courses: &[Course], out: &mut Vec
         answer(("exam", "Exam"), code, &[], ("valueDateTime", due.into()), random);
     }
     if let Some(course) = visit.about.filter(|_| visit.last) {
-        let words = format!("{} says: {}", person.given, person.fill(course.illness.note));
+        let words = format!("{} here today. {}", person.given, person.fill(course.illness.note));
         let code = json!({ "coding": [coding(LOINC, "10164-2", "History of Present illness Narrative")] });
         answer(("exam", "Exam"), code, &course.illness.sensitivity, ("valueString", words.into()), random);
     }

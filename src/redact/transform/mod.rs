@@ -1,16 +1,28 @@
 //! Transforms: what a value becomes that is neither shown nor hidden.
 //!
 //! Each is a pure function of the text, the transform and what the response gives ([`Given`]). `None` means that the
-//! value is not of a form that the transform can take; the caller withholds it.
+//! value is not of a form that the transform can take; the caller withholds it. Nothing here shows what it was not sure
+//! to understand.
+
+mod date;
+mod mask;
+mod number;
+mod pseudonym;
+mod secret;
+mod zip;
 
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
+pub use self::secret::{Secret, SecretTooShort};
+use super::plan::Kinds;
+
 /// What happens to a scalar that is neither shown as it is nor hidden.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
-    /// Characters of a string replaced; the length kept up to 12 characters, then fixed at 12.
+    /// Characters of a string replaced; the length kept up to 12 characters, then fixed at 12. A string that has no more
+    /// than the characters to keep, or of which 12 and more would be kept, is replaced as a whole.
     Mask {
         /// How many characters at the start stay.
         keep_first: usize,
@@ -29,12 +41,17 @@ pub enum Transform {
     BirthYear,
     /// The first three digits of a US ZIP code, 000 for sparsely peopled areas (45 CFR 164.514(b)(2)(i)(B)).
     Zip3,
-    /// A date moved by a keyed number of days in ±n, the same for every date of one patient.
+    /// A date moved by a keyed number of days in ±n and never by 0, the same for every date of one patient.
     ShiftDays(u16),
     /// A number rounded to a multiple of this decimal.
     Round(Box<str>),
-    /// A keyed pseudonym, stable within the domain and unlinkable across domains.
+    /// A keyed pseudonym of the whole string, stable within the domain and unlinkable across domains.
     Pseudonym {
+        /// The domain.
+        domain: Box<str>,
+    },
+    /// A reference whose id becomes what [`Transform::Pseudonym`] makes of that id, and whose shape stays.
+    PseudonymReference {
         /// The domain.
         domain: Box<str>,
     },
@@ -42,7 +59,8 @@ pub enum Transform {
     Replace(Box<str>),
     /// An address led back through the gateway ([`Addresses`]).
     Address,
-    /// A reference, kept as it is unless it leads to a part (`#id`) that was withheld.
+    /// A reference, kept as it is unless it leads to a part (`#id`) that was withheld. That is for the caller to decide,
+    /// who knows the parts: [`Transform::apply`] keeps each.
     Reference,
 }
 
@@ -72,21 +90,129 @@ pub struct Given {
     pub addresses: Option<Arc<dyn Addresses>>,
 }
 
-/// A secret key of at least 32 bytes. It is never printed.
-pub struct Secret(Box<[u8]>);
-
-// TEMP
 impl Transform {
-    /// t
-    pub fn takes(&self) -> super::plan::Kinds {
-        if matches!(self, Self::Round(_)) { super::plan::Kinds::NUMBER } else { super::plan::Kinds::STRING }
-    }
-    /// t
-    pub fn apply(&self, text: &str, _given: &Given, _subject: Option<&str>) -> Option<String> {
+    /// What stands in place of `text`: the unescaped string, or for [`Transform::Round`] the number as it is written.
+    ///
+    /// `subject` is the patient whose value it is, an id or a reference to one. `None` withholds the value: it is not of
+    /// a form that the transform takes, or what the transform needs is not given.
+    pub fn apply(&self, text: &str, given: &Given, subject: Option<&str>) -> Option<String> {
         match self {
-            Self::Replace(s) => Some(s.to_string()),
-            Self::Truncate(n) => Some(text.chars().take(*n).collect()),
-            _ => None,
+            Self::Mask { keep_first, keep_last, with } => mask::mask(text, *keep_first, *keep_last, *with),
+            Self::Truncate(most) => mask::truncate(text, *most),
+            Self::Year(form) => date::year(text, *form),
+            Self::Month(form) => date::month(text, *form),
+            Self::BirthYear => date::birth_year(text, given.today?),
+            Self::Zip3 => zip::zip3(text),
+            Self::ShiftDays(most) => date::shift(text, *most, given.secret.as_deref()?, subject?),
+            Self::Round(step) => number::round(text, step),
+            Self::Pseudonym { domain } => pseudonym::of_value(text, domain, given.secret.as_deref()?),
+            Self::PseudonymReference { domain } => pseudonym::of_reference(text, domain, given.secret.as_deref()?),
+            Self::Replace(constant) => Some(constant.as_ref().to_owned()),
+            Self::Address => given.addresses.as_ref()?.rewrite(text),
+            Self::Reference => Some(text.to_owned()),
+        }
+    }
+
+    /// The kind of scalar that the transform takes, and answers.
+    pub fn takes(&self) -> Kinds {
+        match self {
+            Self::Round(_) => Kinds::NUMBER,
+            Self::Mask { .. }
+            | Self::Truncate(_)
+            | Self::Year(_)
+            | Self::Month(_)
+            | Self::BirthYear
+            | Self::Zip3
+            | Self::ShiftDays(_)
+            | Self::Pseudonym { .. }
+            | Self::PseudonymReference { .. }
+            | Self::Replace(_)
+            | Self::Address
+            | Self::Reference => Kinds::STRING,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn each() -> Vec<Transform> {
+        vec![
+            Transform::Mask { keep_first: 1, keep_last: 2, with: '*' },
+            Transform::Truncate(3),
+            Transform::Year(DateForm::Partial),
+            Transform::Year(DateForm::Instant),
+            Transform::Month(DateForm::Partial),
+            Transform::Month(DateForm::Instant),
+            Transform::BirthYear,
+            Transform::Zip3,
+            Transform::ShiftDays(30),
+            Transform::Round("0.5".into()),
+            Transform::Pseudonym { domain: "a".into() },
+            Transform::PseudonymReference { domain: "a".into() },
+            Transform::Replace("x".into()),
+            Transform::Address,
+            Transform::Reference,
+        ]
+    }
+
+    #[test]
+    fn what_needs_something_that_is_not_given_withholds() {
+        let given = Given::default();
+        for transform in [
+            Transform::BirthYear,
+            Transform::ShiftDays(30),
+            Transform::Pseudonym { domain: "a".into() },
+            Transform::PseudonymReference { domain: "a".into() },
+            Transform::Address,
+        ] {
+            assert_eq!(transform.apply("2015-02-07", &given, Some("123")), None, "{transform:?}");
+        }
+        let secret = Some(Arc::new(Secret::new([7; 32]).unwrap()));
+        let given = Given { secret, ..Given::default() };
+        assert_eq!(Transform::ShiftDays(30).apply("2015-02-07", &given, None), None);
+    }
+
+    #[test]
+    fn an_address_is_what_the_rewriting_says() {
+        struct Hides;
+        impl Addresses for Hides {
+            fn rewrite(&self, address: &str) -> Option<String> {
+                address.strip_prefix("https://ehr.internal/").map(|rest| format!("https://gateway/{rest}"))
+            }
+        }
+        let given = Given { addresses: Some(Arc::new(Hides)), ..Given::default() };
+        let rewritten = Transform::Address.apply("https://ehr.internal/Patient/1", &given, None);
+        assert_eq!(rewritten.as_deref(), Some("https://gateway/Patient/1"));
+        assert_eq!(Transform::Address.apply("https://elsewhere/", &given, None), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>(), subject in any::<String>()) {
+            let given = Given {
+                today: Some(Date::constant(2026, 11, 22)),
+                secret: Some(Arc::new(Secret::new([7; 32]).unwrap())),
+                addresses: None,
+            };
+            for transform in each() {
+                let _ = transform.apply(&text, &given, Some(&subject));
+            }
+        }
+
+        #[test]
+        fn no_text_close_to_a_form_panics(text in r"[-+0-9.eETZ:/#_é]{0,28}|[A-Z][a-z]{0,5}/[a-z0-9é/]{0,9}|urn:[a-z:]{0,9}") {
+            let given = Given {
+                today: Some(Date::constant(2026, 11, 22)),
+                secret: Some(Arc::new(Secret::new([7; 32]).unwrap())),
+                addresses: None,
+            };
+            for transform in each() {
+                let _ = transform.apply(&text, &given, Some(&text));
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::Value;
 
-use super::{Kind, Parameter, Refused, parameter};
+use super::Refused;
+use super::parameters::{Kind, Parameter, parameter};
 
 /// A parameter with what it asks for.
 pub(super) struct Criterion {
