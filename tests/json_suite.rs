@@ -44,7 +44,7 @@ const REFUSED: &[(&str, SyntaxErrorKind)] = &[
     ("i_string_overlong_sequence_6_bytes_null.json", SyntaxErrorKind::Utf8),
     ("i_string_truncated-utf-8.json", SyntaxErrorKind::Utf8),
     ("i_string_utf16BE_no_BOM.json", SyntaxErrorKind::ExpectedValue),
-    ("i_string_utf16LE_no_BOM.json", SyntaxErrorKind::Control),
+    ("i_string_utf16LE_no_BOM.json", SyntaxErrorKind::ExpectedValue),
     ("i_structure_UTF-8_BOM_empty_object.json", SyntaxErrorKind::ExpectedValue),
 ];
 

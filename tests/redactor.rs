@@ -413,7 +413,7 @@ fn an_error_tells_the_place_in_the_whole_document() {
 fn the_tally_counts_what_was_released_withheld_and_transformed() {
     let mut builder = PlanBuilder::new();
     let owner = builder.owner("Patient");
-    let mut counted =
+    let counted =
         |builder: &mut PlanBuilder, name: &str, action| Edge::new(action).counted(builder.element(owner, name));
     let mask = Action::Transform(builder.transform(Transform::Replace("x".into())));
     let members = [
@@ -497,7 +497,7 @@ fn any_plan() -> impl Strategy<Value = Arc<Plan>> {
             .map(|t| builder.transform(t))
             .collect();
         let mut choices = Vec::new();
-        let mut edge = |builder: &mut PlanBuilder, draws: &mut Draws, choices: &[_]| {
+        let edge = |builder: &mut PlanBuilder, draws: &mut Draws, choices: &[_]| {
             let element = builder.element(owner, NAMES[draws.next(6)]);
             let action = match draws.next(9) {
                 0 | 1 => Action::Keep,

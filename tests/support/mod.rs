@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 /// A part of the corpora: `FIELDGATE_CORPORA`, or `../shared/corpora` beside the checkout. Says so where it is missing.
-pub fn corpus(part: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(part: &str) -> Option<PathBuf> {
     let root = std::env::var_os("FIELDGATE_CORPORA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora")), PathBuf::from);
     let path = root.join(part);
