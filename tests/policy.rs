@@ -535,3 +535,69 @@ fn what_is_left_out_or_named_twice_is_a_mistake() {
     );
     refused("sees: { Patient: { name: show } }\nreview_by: soon", "a day is written");
 }
+
+#[test]
+fn a_role_as_the_manual_shows_it_is_taken() {
+    let text = r#"
+version: 1
+fhir: R4
+views:
+  demographics:
+    Patient: { name: show, gender: show, birthDate: show, telecom: show }
+documents:
+  member-record: { about: "GET /api/v1/members/{id}" }
+roles:
+  front-desk:
+    about: Books visits. Needs who, when and where; never why.
+    owner: patient-access@hospital.example
+    review_by: 2027-03-31
+    purposes: [HOPERAT, TREAT]
+    include: [demographics]
+    sees:
+      Patient:
+        birthDate: year
+        "telecom[?@.system == 'phone'].value": { mask: { keep_last: 4 } }
+      Appointment: { "*": show, comment: hide, description: hide }
+      Observation:
+        where: "@.category[?@.coding[?@.code == 'vital-signs']]"
+        code: show
+        valueQuantity: show
+      member-record: { "$.id": show, "$.plan": show, "$.claims[*].status": show }
+    types: { Narrative: hide, Reference.display: hide }
+    may: [read, search]
+    cleared: [N, L, M]
+    break_glass: { view_of: clinician, for: 30m, notify: privacy-office }
+  clinician:
+    about: Treats patients.
+    purposes: [TREAT]
+    sees: { "*": show }
+"#;
+    let definitions = definitions();
+    let (policy, warnings) = Policy::parse("p", text, &definitions).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(warnings.len(), 2, "no owner, sees everything: {warnings:?}");
+    let desk = policy.role(&Role::new("front-desk")).unwrap();
+    assert!(desk.restricted() && !policy.role(&Role::new("clinician")).unwrap().restricted());
+    assert!(desk.has_rows(definitions.resource("Observation").unwrap()));
+    assert_eq!(desk.break_glass().unwrap().lasts.as_secs(), 1800);
+    assert_eq!(desk.cleared().unwrap().len(), 3);
+}
+
+#[test]
+fn a_policy_that_is_hostile_or_broken_is_refused_and_never_panics() {
+    for text in [
+        "",
+        "[]",
+        "version: 1",
+        "roles: &a { r: *a }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { ? [a] : show } } } } }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { \"a[?((((((\": show } } } } }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { \"n\u{e4}me[\": show } } } } }",
+        "{ version: 1, fhir: R4, roles: [r] }",
+        "{ version: 1, fhir: R4, roles: { r: show } }",
+        "\u{0}",
+    ] {
+        assert!(parse(text).is_err(), "{text:?}");
+    }
+    let deep = format!("{{ version: 1, roles: {}{} }}", "[".repeat(100), "]".repeat(100));
+    assert!(parse(&deep).is_err());
+}
