@@ -183,6 +183,23 @@ fn the_patient_is_noted_whether_the_reference_is_shown_or_hidden() {
 }
 
 #[test]
+fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
+    use crate::redact::condition::{Query, Segment, Selector, Test};
+    let definitions = Definitions::r4().unwrap();
+    let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
+    let cases = |role: &str| compile(&definitions, &policy.role(&Role::new(role)).unwrap().view).unwrap().sketch.cases;
+    let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);
+    let researcher = cases("researcher");
+    let subject = researcher["Condition"].subject.as_deref().unwrap();
+    assert!(subject.contains(&Query { segments: vec![name("subject"), name("reference")] }), "{subject:?}");
+    assert_eq!(researcher["Patient"].subject, None, "no date of a Patient is shifted");
+    let desk = cases("front-desk");
+    assert!(matches!(&desk["Observation"].rows, Some(Test::All(both)) if both.len() == 2), "labels and where");
+    assert!(desk["Patient"].rows.is_some(), "labels");
+    assert!(desk["Bundle"].rows.is_none(), "an envelope");
+}
+
+#[test]
 fn five_roles_are_compiled_in_a_moment() {
     let definitions = Definitions::r4().unwrap();
     let start = std::time::Instant::now();

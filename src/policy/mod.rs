@@ -6,6 +6,7 @@
 
 mod assemble;
 mod compile;
+mod condition;
 mod decide;
 mod document;
 mod draft;
