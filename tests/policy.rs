@@ -498,6 +498,11 @@ fn an_explanation_names_the_rule_with_its_file_and_line() {
     assert!(policy.explain(definitions, view, "Patient.brithDate").unwrap_err().to_string().contains("birthDate?"));
     assert!(policy.explain(definitions, view, "Pateint.name").unwrap_err().to_string().contains("Patient?"));
     let all = policy.explain_all(definitions, view);
+    let vendor = policy.role(&Role::new("billing-vendor")).unwrap();
+    let record = policy.explain(definitions, vendor, "member-record").unwrap();
+    let ssn = record.iter().find(|each| each.element == "member-record $.ssn").unwrap();
+    assert!(ssn.cases[0].treatment.contains("mask") && ssn.cases[0].at.is_some());
+    assert_eq!(policy.explain(definitions, view, "member-record").unwrap()[0].cases[0].treatment, "hide");
     assert!(all.iter().any(|each| each.element == "Appointment.comment" && each.cases[0].treatment == "hide"));
 }
 
@@ -576,7 +581,7 @@ roles:
     sees: { "*": show }
 "#;
     let definitions = definitions();
-    let (policy, warnings) = Policy::parse("p", text, &definitions).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (policy, warnings) = Policy::parse("p", text, definitions).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(warnings.len(), 2, "no owner, sees everything: {warnings:?}");
     let desk = policy.role(&Role::new("front-desk")).unwrap();
     assert!(desk.restricted() && !policy.role(&Role::new("clinician")).unwrap().restricted());
