@@ -1,6 +1,6 @@
 //! The policy: which role sees what, for which purpose, by which interaction. What nothing allows is refused.
 //!
-//! A policy file is read by `file` and `sees` into rules with positions, assembled into a [`View`](view::View) a role, and
+//! A policy file is read by `file` and `sees` into rules with positions, assembled into a `View` a role, and
 //! compiled into plans that the redaction core runs. `explain` follows the same walk as the compiler. This module never
 //! reads a file or a clock, and never lets a file with a mistake through.
 
