@@ -53,8 +53,8 @@ fn treated(lines: &str, expected: &[(&str, &str)]) {
 
 #[test]
 fn the_shipped_policy_is_clean_but_for_the_clinician_who_sees_everything() {
-    let (policy, warnings) = Policy::parse("policy.yaml", SHIPPED, &definitions())
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (policy, warnings) =
+        Policy::parse("policy.yaml", SHIPPED, &definitions()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].ends_with("the role clinician sees everything"), "{warnings:?}");
@@ -217,7 +217,12 @@ fn of_conditional_rules_that_match_the_strictest_wins_and_what_matches_none_fall
     let cases: Vec<_> = found[0]
         .cases
         .iter()
-        .map(|case| (case.when.iter().map(|(_, holds)| *holds).collect::<Vec<_>>(), case.treatment.split(':').next().unwrap().to_owned()))
+        .map(|case| {
+            (
+                case.when.iter().map(|(_, holds)| *holds).collect::<Vec<_>>(),
+                case.treatment.split(':').next().unwrap().to_owned(),
+            )
+        })
         .collect();
     assert_eq!(
         cases,
@@ -281,10 +286,7 @@ fn an_element_described_elsewhere_is_narrowed_by_rules_there_and_not_shown_by_th
     );
     treated(
         "sees: { Observation: { component: show, referenceRange.text: hide } }",
-        &[
-            ("Observation.component.referenceRange.low", "show"),
-            ("Observation.component.referenceRange.text", "hide"),
-        ],
+        &[("Observation.component.referenceRange.low", "show"), ("Observation.component.referenceRange.text", "hide")],
     );
     treated(
         "sees: { Observation: { component: show, referenceRange: hide } }",
@@ -403,7 +405,10 @@ fn a_role_includes_views_and_its_own_rule_replaces_theirs() {
 fn a_condition_that_can_never_match_is_a_mistake() {
     refused("sees: { Observation: { '*': show, where: \"@.category.coding.code != 'x'\" } }", "asks a list");
     refused("sees: { Observation: { '*': show, where: \"@.stauts == 'final'\" } }", "did you mean status?");
-    refused("sees: { Observation: { '*': show, where: \"match(@.status, 'f.*')\" } }", "match(), which is not supported");
+    refused(
+        "sees: { Observation: { '*': show, where: \"match(@.status, 'f.*')\" } }",
+        "match(), which is not supported",
+    );
     refused("sees: { Observation: { '*': show, where: \"@.status == $.status\" } }", "from the root ($)");
 }
 
@@ -507,7 +512,8 @@ fn a_policy_is_known_by_its_text_and_a_review_that_was_due_is_told() {
 
 #[test]
 fn a_document_is_ruled_by_queries_that_a_stream_can_answer() {
-    parse(&role("sees: { member-record: { '$.id': show, \"$.claims[?@.status == 'open'].amount\": { round: 10 } } }")).unwrap();
+    parse(&role("sees: { member-record: { '$.id': show, \"$.claims[?@.status == 'open'].amount\": { round: 10 } } }"))
+        .unwrap();
     refused("sees: { member-record: { '$.a[-1]': show } }", "counts from the end");
     refused("sees: { member-record: { id: show } }", "starts with $");
     refused("sees: { member-record: { '$.id': absent } }", "absent is for FHIR resources");
@@ -517,7 +523,9 @@ fn a_document_is_ruled_by_queries_that_a_stream_can_answer() {
 #[test]
 fn what_is_left_out_or_named_twice_is_a_mistake() {
     assert!(mistakes("version: 1\nfhir: R4\n").join("\n").contains("the policy has no role"));
-    assert!(mistakes("version: 1\nfhir: R4\nroles: { r: { sees: { Patient: show } } }").join("\n").contains("no purposes"));
+    assert!(
+        mistakes("version: 1\nfhir: R4\nroles: { r: { sees: { Patient: show } } }").join("\n").contains("no purposes")
+    );
     refused("sees: { Patient: { name: show } }\nsees: { Patient: { name: show } }", "a second time");
     refused("may: [read]", "the role r sees nothing");
     refused("sees: { Patient: { name: show } }\nmay: [$graphql]", "$graphql can't be filtered");

@@ -58,7 +58,9 @@ impl Walk<'_> {
             (Kind::Resource, Action::Discriminate(_)) => {}
             (Kind::Resource, Action::Keep) => assert!(!self.view.restricted, "{name}"),
             (Kind::Resource, Action::Drop) => assert_eq!(*treatment, Treatment::Hide, "{name}"),
-            (Kind::Primitive, Action::Keep) => assert!(!self.view.restricted && *treatment == Treatment::Show, "{name}"),
+            (Kind::Primitive, Action::Keep) => {
+                assert!(!self.view.restricted && *treatment == Treatment::Show, "{name}")
+            }
             (Kind::Primitive, Action::Scalar(_)) => {
                 assert_eq!(*treatment, Treatment::Show, "{name}");
                 assert!(matches!(sibling.map(|edge| edge.action), Some(Action::Descend(_))), "{name} has no sibling");
@@ -116,7 +118,8 @@ const ROLES: [&str; 9] = [
 ];
 
 fn policies() -> Vec<String> {
-    let texts = ROLES.iter().map(|role| format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], {role} }} }} }}"));
+    let texts =
+        ROLES.iter().map(|role| format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], {role} }} }} }}"));
     texts.chain([include_str!("../../config/policy.yaml").to_owned()]).collect()
 }
 

@@ -333,7 +333,8 @@ impl<'a> Compiler<'a> {
         if self.view.restricted && (&**owner, &*element.name) == ("Reference", "reference") {
             return self.draft.transform(Transform::Reference);
         }
-        let is = |name: &str| self.definitions.type_named(name).is_some_and(|id| is_named(self.definitions, target, id));
+        let is =
+            |name: &str| self.definitions.type_named(name).is_some_and(|id| is_named(self.definitions, target, id));
         self.scalar(match () {
             () if &*target.name == "boolean" => Kinds::BOOLEAN,
             () if &*target.name == "decimal" || is("integer") => Kinds::NUMBER,

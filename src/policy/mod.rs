@@ -21,7 +21,6 @@ mod syntax;
 mod treatment;
 mod view;
 
-
 #[cfg(test)]
 mod agreement;
 

@@ -236,9 +236,9 @@ fn find<'d>(
     }
     let names = || {
         let several = parents.iter().map(|parent| definitions.get(*parent));
-        several.flat_map(|of| of.elements()).flat_map(|element| {
-            std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name))
-        })
+        several
+            .flat_map(|of| of.elements())
+            .flat_map(|element| std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name)))
     };
     let suggestion = crate::fhir::suggest(name, names()).map(|near| format!("did you mean {near}?").into());
     let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| &*each.name)));
@@ -445,9 +445,9 @@ mod tests {
         let definitions = Definitions::r4().unwrap();
         let base = definitions.type_named(resource).unwrap();
         element_path(&definitions, base, path).map_err(|problems| {
-            let each = problems.iter().map(|each| {
-                format!("{}: {}", each.message, each.suggestion.as_deref().unwrap_or_default())
-            });
+            let each = problems
+                .iter()
+                .map(|each| format!("{}: {}", each.message, each.suggestion.as_deref().unwrap_or_default()));
             each.collect::<Vec<_>>().join("\n")
         })
     }
