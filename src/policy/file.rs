@@ -197,7 +197,7 @@ fn include(node: &Node, views: &mut BTreeMap<Box<str>, ViewText>, findings: &mut
             findings.mistake_with(
                 node.at,
                 format!("the view {name} disagrees with another that is included on {what}"),
-                "write the rule in the role too, or include one of them",
+                "include one of them, or take the rule out of one",
             );
         };
         for (resource, told) in &view.sees.resources {

@@ -9,6 +9,7 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, TypeId};
 use crate::redact::condition::Test;
 
+use super::condition;
 use super::document::{self, DocumentRule};
 use super::envelope;
 use super::path::{self, ElementPath, Problem};
@@ -105,7 +106,7 @@ impl Reader<'_> {
 
     fn rows(&self, resource: TypeId, node: &Node, findings: &mut Findings) -> Option<(Test, Position)> {
         let text = node.expect_text("where", findings)?;
-        match path::rows(self.definitions, resource, text) {
+        match condition::rows(self.definitions, resource, text) {
             Ok(test) => Some((test, node.at)),
             Err(problems) => {
                 tell(problems, node.at, findings);
@@ -285,7 +286,7 @@ pub(super) fn same_element(one: &Rule, other: &Rule) -> bool {
     one.steps.len() == other.steps.len()
         && one.steps.iter().zip(&other.steps).all(|(one, other)| {
             let test =
-                |condition: &Option<std::sync::Arc<path::Condition>>| condition.as_ref().map(|it| it.test.clone());
+                |condition: &Option<std::sync::Arc<condition::Condition>>| condition.as_ref().map(|it| it.test.clone());
             one.name == other.name && one.form == other.form && test(&one.condition) == test(&other.condition)
         })
 }

@@ -10,7 +10,8 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, TypeId, TypeRef};
 use crate::redact::condition::Test;
 
-use super::path::{Condition, Described, Step, described};
+use super::condition::Condition;
+use super::path::{Described, Step, described};
 use super::resolve::{Because, Ruling, resolve};
 use super::syntax::Position;
 use super::treatment::Treatment;
