@@ -54,15 +54,8 @@ async fn every_filtered_answer_says_what_it_depends_on_and_nothing_of_the_upstre
         assert_eq!(reply.status, 200);
         let names: Vec<&str> =
             reply.head.lines().skip(1).filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
-        let known = [
-            "content-type",
-            "cache-control",
-            "vary",
-            "fieldgate-policy",
-            "x-request-id",
-            "transfer-encoding",
-            "date",
-        ];
+        let known =
+            ["content-type", "cache-control", "vary", "fieldgate-policy", "x-request-id", "transfer-encoding", "date"];
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
         assert_eq!(reply.field("cache-control"), Some("private, no-store"));
         assert_eq!(reply.field("fieldgate-policy").unwrap(), gateway.generation.load().policy.generation());
@@ -147,7 +140,8 @@ async fn l09_a_resource_that_is_withheld_as_a_whole_looks_like_one_that_is_not_t
         let reply = gateway.get("desk", &format!("/fhir/Observation/{other}")).await;
         assert_eq!((reply.status, reply.text()), (404, absent.text()), "{other}");
         let without_ids = |reply: &crate::gateway::Reply| {
-            let lines = reply.head.lines().filter(|line| !line.starts_with("x-request-id") && !line.starts_with("date"));
+            let lines =
+                reply.head.lines().filter(|line| !line.starts_with("x-request-id") && !line.starts_with("date"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(without_ids(&reply), without_ids(&absent));
