@@ -1,7 +1,7 @@
 //! The one way through: what happens to a request, top to bottom.
 //!
 //! A caller is proven, an endpoint and a role are found, the policy and the guard decide, the audit trail is written, the
-//! upstream is asked, and its response leaves through a [`RedactedBody`](body) or not at all. Nothing that an upstream
+//! upstream is asked, and its response leaves through a `RedactedBody` or not at all. Nothing that an upstream
 //! sent reaches a caller by any other way.
 
 mod account;

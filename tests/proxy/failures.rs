@@ -3,18 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use fieldgate::proxy::Limits;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
+use tokio::net::TcpSocket;
 
 use crate::gateway::{Reply, Running, Setup, key};
+use crate::http2::{connect, request};
 use crate::upstream::{CANARY, Then, Upstream, answer, fhir, patient};
 
 async fn reply_to(raw: impl Into<Vec<u8>>, then: Then, setup: Setup) -> (Reply, Running) {
@@ -109,30 +104,6 @@ async fn l30_an_answer_that_fails_after_its_first_byte_ends_without_its_last_chu
     }
 }
 
-/// A connection of HTTP/2 over TLS to a gateway.
-async fn http2(gateway: &Running) -> hyper::client::conn::http2::SendRequest<Empty<Bytes>> {
-    let mut roots = rustls::RootCertStore::empty();
-    let certificate = rustls::pki_types::CertificateDer::from_pem_file(gateway.folder.path().join("gateway.pem"));
-    roots.add(certificate.unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(gateway.tls).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
-fn request(caller: &str, path: &str) -> Request<Empty<Bytes>> {
-    let request = Request::get(format!("https://gw.example{path}")).header("x-api-key", key(caller));
-    request.body(Empty::new()).unwrap()
-}
-
 #[tokio::test]
 async fn l30_over_http2_a_failed_answer_is_reset_and_the_connection_lives_on() {
     let upstream = Upstream::choosing(|head| match head.contains("/Patient/bad ") {
@@ -141,7 +112,7 @@ async fn l30_over_http2_a_failed_answer_is_reset_and_the_connection_lives_on() {
     })
     .await;
     let gateway = Running::before(upstream.address).await;
-    let mut sender = http2(&gateway).await;
+    let mut sender = connect(&gateway, false).await;
     let bad = sender.send_request(request("desk", "/fhir/Patient/bad")).await.unwrap();
     assert_eq!(bad.status(), 200);
     let mut body = bad.into_body();
@@ -162,7 +133,7 @@ async fn l30_over_http2_a_failed_answer_is_reset_and_the_connection_lives_on() {
 async fn many_callers_at_once_each_get_their_own_view() {
     let upstream = Upstream::answering(fhir(patient()), Then::Close).await;
     let gateway = Arc::new(Running::before(upstream.address).await);
-    let sender = http2(&gateway).await;
+    let sender = connect(&gateway, false).await;
     let tasks = (0..90).map(|number| {
         let caller = ["desk", "billing", "clinician"][number % 3];
         let mut sender = sender.clone();

@@ -22,7 +22,7 @@ use fieldgate::proxy::server::Server;
 use fieldgate::proxy::{Capacity, Endpoint, Gateway, Limits, PathPattern, RequestIds, Serves};
 use fieldgate::redact::transform::Secret;
 use jiff::Timestamp;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, SanType};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -198,7 +198,8 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
     let rules: Vec<RoleRule> = yaml(
         "- { role: desk, when: { api_key: desk } }\n- { role: billing, when: { api_key: billing } }\n\
          - { role: clinician, when: { api_key: clinician } }\n- { role: clinician, when: { api_key: both } }\n\
-         - { role: desk, when: { api_key: both } }\n",
+         - { role: desk, when: { api_key: both } }\n\
+         - { role: billing, when: { certificate: { san_uri: \"spiffe://acme.example/billing\" } } }\n",
     );
     let definitions = Arc::new(Definitions::r4().unwrap());
     let (policy, _) = Policy::parse("policy.yaml", &policy, &definitions).unwrap_or_else(|found| panic!("{found}"));
@@ -238,13 +239,24 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
     }
 }
 
+/// The URI in the certificate of `client.pem`.
+const CLIENT: &str = "spiffe://acme.example/billing";
+
+/// Writes the certificates of the gateway and of a client. The client's is its own authority.
 fn certificate(folder: &Path) -> Arc<rustls::ServerConfig> {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    std::fs::write(folder.join("gateway.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("gateway.key"), key.serialize_pem()).unwrap();
-    let config: ServerTls = yaml("{ certificate: gateway.pem, key: gateway.key }");
+    for (name, params) in [
+        ("gateway", CertificateParams::new(vec!["localhost".to_owned()]).unwrap()),
+        ("client", {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![SanType::URI(CLIENT.try_into().unwrap())];
+            params
+        }),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    let config: ServerTls = yaml("{ certificate: gateway.pem, key: gateway.key, client_ca: client.pem }");
     server_config(&config, folder).unwrap()
 }
 

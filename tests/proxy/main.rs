@@ -11,6 +11,7 @@
 mod answers;
 mod failures;
 mod gateway;
+mod http2;
 mod refusals;
 mod upstream;
 mod wire;

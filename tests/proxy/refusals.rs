@@ -3,6 +3,7 @@
 use fieldgate::proxy::Limits;
 
 use crate::gateway::{Running, Setup, key};
+use crate::http2::connect;
 use crate::upstream::{Then, Upstream, fhir, patient};
 
 async fn gateway() -> (Running, Upstream) {
@@ -149,4 +150,45 @@ async fn a_gateway_that_is_full_says_so() {
     reply.is_outcome(503, "throttled");
     assert_eq!(reply.field("retry-after"), Some("1"));
     first.abort();
+}
+
+#[tokio::test]
+async fn a_client_certificate_proves_its_caller_and_gives_its_role_alone() {
+    let (gateway, _upstream) = gateway().await;
+    let ask = |path: &str| {
+        let request = hyper::Request::get(format!("https://gw.example{path}"));
+        request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap()
+    };
+    let mut known = connect(&gateway, true).await;
+    let answer = known.send_request(ask("/fhir/Patient/1")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(known.send_request(ask("/fhir/Observation/1")).await.unwrap().status(), 403);
+    let mut stranger = connect(&gateway, false).await;
+    assert_eq!(stranger.send_request(ask("/fhir/Patient/1")).await.unwrap().status(), 401);
+    drop((known, stranger, answer));
+    let trail = gateway.trail().await;
+    assert!(
+        trail.contains(r#""caller":"spiffe://acme.example/billing","proof":"certificate","role":"billing""#),
+        "{trail}"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_before_there_is_an_answer_is_in_the_trail_all_the_same() {
+    let upstream = Upstream::choosing(|_| (Vec::new(), Then::Hold)).await;
+    let gateway = Running::before(upstream.address).await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.plain).await.unwrap();
+    let message = format!("GET /fhir/Patient/1 HTTP/1.1\r\nhost: gw.example\r\nx-api-key: {}\r\n\r\n", key("desk"));
+    tokio::io::AsyncWriteExt::write_all(&mut stream, message.as_bytes()).await.unwrap();
+    while upstream.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    let generation = gateway.generation.load_full();
+    let trail = gateway.trail().await;
+    assert!(trail.contains(r#""kind":"begin""#) && trail.contains(r#""outcome":"aborted""#), "{trail}");
+    let counted =
+        r#"fieldgate_http_request_duration_seconds_count{endpoint="ehr",interaction="read",role="desk",status="0"} 1"#;
+    let metrics = generation.metrics.render().unwrap();
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 }
