@@ -1,6 +1,6 @@
 use super::*;
-use crate::policy::Policy;
 use crate::model::Role;
+use crate::policy::Policy;
 
 const POLICY: &str = r#"
 version: 1
@@ -258,7 +258,8 @@ fn l08_addresses_lead_to_what_the_role_sees_without_what_it_does_not() {
     assert_eq!(link("/Patient/1/_history/2").as_deref(), Some("/Patient/1/_history/2"));
     assert_eq!(link("/Patient?name=Ada&birthdate=2001&_format=json").as_deref(), Some("/Patient?name=Ada"));
     assert_eq!(link("/Patient?birthdate=2001").as_deref(), Some("/Patient"));
-    for hidden in ["/Condition/1", "/Condition?code=1", "/", "/?x=1", "/Patient/1/$everything", "/Patient/a%20b", "/x"] {
+    for hidden in ["/Condition/1", "/Condition?code=1", "/", "/?x=1", "/Patient/1/$everything", "/Patient/a%20b", "/x"]
+    {
         assert_eq!(link(hidden), None, "{hidden}");
     }
 }
