@@ -226,13 +226,3 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     assert!(desk["Patient"].rows.is_some(), "labels");
     assert!(desk["Bundle"].rows.is_none(), "an envelope");
 }
-
-#[test]
-fn five_roles_are_compiled_in_a_moment() {
-    let definitions = Definitions::r4().unwrap();
-    let start = std::time::Instant::now();
-    let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
-    let states: usize = policy.roles().map(|(_, role)| role.plan.size()).sum();
-    println!("{states} states in {:?}", start.elapsed());
-    assert!(states < 20_000, "{states}");
-}
