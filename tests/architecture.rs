@@ -34,7 +34,7 @@ const IMPURE: &[&str] = &[
     "hyper",
     "std::fs",
     "std::net",
-    "std::time",
+    "std::time::Instant",
     "std::env",
     "std::io",
     "std::thread",
