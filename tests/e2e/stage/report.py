@@ -1,0 +1,60 @@
+"""Checks by name, one line each."""
+
+import signal
+import time
+import traceback
+from collections.abc import Callable
+
+CHECK_SECONDS = 90
+
+_checks: list[tuple[str, Callable]] = []
+
+
+class Skipped(Exception):
+    """A check that this machine can't make; its text says what is missing."""
+
+
+def check(name: str):
+    """Registers a function of the stage as a check; they run in the order in which they are written."""
+    def register(function: Callable) -> Callable:
+        _checks.append((name, function))
+        return function
+    return register
+
+
+def names() -> list[str]:
+    return [name for name, _ in _checks]
+
+
+def run(stage, only: str | None) -> bool:
+    """Runs the checks, prints a line for each and the closing one. Whether all passed."""
+    passed = failed = 0
+    for name, function in _checks:
+        if only and only not in name:
+            continue
+        began = time.monotonic()
+        try:
+            signal.signal(signal.SIGALRM, _too_slow)
+            signal.alarm(CHECK_SECONDS)
+            function(stage)
+            word, why = "ok  ", ""
+            passed += 1
+        except Skipped as skipped:
+            word, why = "skip", f": {skipped}"
+        except Exception as error:  # noqa: BLE001 - a check that fails in any way has failed
+            word, why = "FAIL", f": {_reason(error)}"
+            failed += 1
+        finally:
+            signal.alarm(0)
+        print(f"{word} {name} ({time.monotonic() - began:.1f} s){why}", flush=True)
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return failed == 0 and passed > 0
+
+
+def _too_slow(signum, frame):
+    raise TimeoutError(f"no result after {CHECK_SECONDS} s")
+
+
+def _reason(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {place.filename.rsplit('/', 1)[-1]}:{place.lineno}: {str(error)[:1500]}"
