@@ -12,22 +12,22 @@ STOP_SECONDS = 10
 
 
 class Process:
-    """A process in a group of its own, which `stop` ends as a whole."""
+    """A process in a group of its own, which `stop` ends as a whole. What it prints goes to its log, unless it `answers`."""
 
-    def __init__(self, name: str, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None):
+    def __init__(self, name: str, command: list[str], log: Path, env: dict[str, str] | None = None, answers: bool = False):
         self.name = name
         self.log = log
         self._log = log.open("ab")
         self._popen = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
-            env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True)
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if answers else self._log, stderr=self._log,
+            env={**os.environ, **(env or {})}, start_new_session=True)
 
     @property
     def pid(self) -> int:
         return self._popen.pid
 
     def first_line(self, seconds: float) -> str:
-        """What it prints once it is ready."""
+        """What a process that `answers` prints once it is ready; it must print little more, for nobody reads on."""
         deadline = time.monotonic() + seconds
         text = b""
         while b"\n" not in text:
@@ -57,7 +57,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 os.killpg(self.pid, signal.SIGKILL)
                 self._popen.wait()
-        self._popen.stdout.close()
+        if self._popen.stdout:
+            self._popen.stdout.close()
         self._log.close()
 
     def tail(self) -> str:
