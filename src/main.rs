@@ -1,3 +1,10 @@
 //! The `fieldgate` binary: arguments → `cli` → exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use fieldgate::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

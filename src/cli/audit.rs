@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::terminal;
 use crate::audit::{self, Event, Noted, PatientReport, Report, TrailError};
 
 /// How long a command works before it shows its progress, and how often it does from then on.
@@ -87,7 +88,7 @@ impl Audit {
             Err(error) => {
                 // A reader that has seen enough, such as `head`, is told nothing.
                 if !matches!(&error, TrailError::Write { source } if source.kind() == io::ErrorKind::BrokenPipe) {
-                    complain(&error);
+                    terminal::complain(&error);
                 }
                 ExitCode::FAILURE
             }
@@ -167,17 +168,6 @@ fn print_chain(out: &mut dyn Write, directory: &Path, report: &Report) -> io::Re
 
 fn print_json(out: &mut dyn Write, value: &serde_json::Value) -> io::Result<()> {
     writeln!(out, "{value}")
-}
-
-fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("error: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// How far a long reading has come, on a terminal.

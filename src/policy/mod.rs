@@ -1,1 +1,255 @@
-//! (being written)
+//! The policy: which role sees what, for which purpose, by which interaction. What nothing allows is refused.
+//!
+//! A policy file is read by `file` and `sees` into rules with positions, assembled into a [`View`](view::View) a role, and
+//! compiled into plans that the redaction core runs. `explain` follows the same walk as the compiler. This module never
+//! reads a file or a clock, and never lets a file with a mistake through.
+
+mod assemble;
+mod compile;
+mod decide;
+mod document;
+mod draft;
+mod envelope;
+pub mod explain;
+mod file;
+mod jsonpath;
+mod labels;
+mod path;
+mod resolve;
+mod sees;
+mod syntax;
+mod treatment;
+mod view;
+
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+use crate::fhir::{Definitions, TypeId};
+use crate::model::{Purpose, Role};
+use crate::redact::plan::Plan;
+
+use compile::CompileError;
+use file::RoleText;
+use syntax::Findings;
+use view::{Origin, View};
+
+pub use decide::{Asked, Denied, Permit};
+pub use file::{BreakGlass, May};
+pub use syntax::{Finding, Mistake, Mistakes, Position, Warning};
+pub use treatment::Treatment;
+
+/// A policy without mistakes, compiled.
+#[derive(Debug)]
+pub struct Policy {
+    file: Box<str>,
+    generation: Box<str>,
+    roles: BTreeMap<Role, RoleView>,
+    documents: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// A role with its view, compiled.
+#[derive(Debug)]
+pub struct RoleView {
+    about: Box<str>,
+    owner: Box<str>,
+    at: Position,
+    review_by: Option<(Date, Position)>,
+    purposes: Box<[Purpose]>,
+    may: Box<[May]>,
+    cleared: Option<Box<[Box<str>]>>,
+    break_glass: Option<BreakGlass>,
+    view: View,
+    named: Box<[TypeId]>,
+    plan: Arc<Plan>,
+    documents: BTreeMap<Box<str>, Arc<Plan>>,
+}
+
+impl Policy {
+    /// Reads and compiles a policy. `file` is what findings call it.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    pub fn parse(file: &str, text: &str, definitions: &Definitions) -> Result<(Self, Vec<Warning>), Mistakes> {
+        let mut findings = Findings::new(file);
+        let node = syntax::parse(text, &mut findings);
+        let policy = node.map(|node| file::read(&node, definitions, &mut findings));
+        let mut roles = BTreeMap::new();
+        let mut documents = BTreeMap::new();
+        if let Some(read) = policy {
+            for role in read.roles {
+                if let Some((name, view)) = compile_role(role, definitions, &mut findings) {
+                    roles.insert(name, view);
+                }
+            }
+            documents = read.documents;
+        }
+        let warnings = findings.finish()?;
+        Ok((Self { file: file.into(), generation: generation(text), roles, documents }, warnings))
+    }
+
+    /// What names this very text: the first 16 hexadecimal digits of its SHA-256.
+    pub fn generation(&self) -> &str {
+        &self.generation
+    }
+
+    /// The roles, by name.
+    pub fn roles(&self) -> impl Iterator<Item = (&Role, &RoleView)> {
+        self.roles.iter()
+    }
+
+    /// The role of this name.
+    pub fn role(&self, role: &Role) -> Option<&RoleView> {
+        self.roles.get(role)
+    }
+
+    /// The documents, with what they are about.
+    pub fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.documents.iter().map(|(name, about)| (&**name, &**about))
+    }
+
+    /// A warning for each role whose review was due before today.
+    pub fn overdue(&self, today: Date) -> Vec<Warning> {
+        let due = self.roles.iter().filter_map(|(name, role)| {
+            let (date, at) = role.review_by.filter(|(date, _)| *date < today)?;
+            Some(Warning {
+                file: self.file.clone(),
+                at,
+                message: format!("the review of the role {name} was due on {date}").into(),
+                suggestion: Some("review what it sees, and set the next day".into()),
+            })
+        });
+        due.collect()
+    }
+}
+
+impl RoleView {
+    /// What the role is about.
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// Who answers for the role.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The line of the policy file on which the role starts.
+    pub fn line(&self) -> u32 {
+        self.at.line
+    }
+
+    /// The day by which the role is to be looked at again.
+    pub fn review_by(&self) -> Option<Date> {
+        self.review_by.map(|(date, _)| date)
+    }
+
+    /// The purposes that the role may act for; the first is the default.
+    pub fn purposes(&self) -> &[Purpose] {
+        &self.purposes
+    }
+
+    /// The interactions that the role may use.
+    pub fn may(&self) -> &[May] {
+        &self.may
+    }
+
+    /// The confidentiality and sensitivity codes that the role is cleared for; `None` where labels aren't looked at.
+    pub fn cleared(&self) -> Option<&[Box<str>]> {
+        self.cleared.as_deref()
+    }
+
+    /// How the role may break the glass.
+    pub fn break_glass(&self) -> Option<&BreakGlass> {
+        self.break_glass.as_ref()
+    }
+
+    /// Whether the role's view of FHIR withholds anything at all.
+    pub fn restricted(&self) -> bool {
+        self.view.restricted
+    }
+
+    /// The plan for FHIR resources.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The plan for a document; `None` where the role sees nothing of it.
+    pub fn document(&self, name: &str) -> Option<&Arc<Plan>> {
+        self.documents.get(name)
+    }
+
+    /// Whether the role sees anything of the resources of a type. Of the envelopes (Bundle, Parameters,
+    /// OperationOutcome) a restricted role sees those stored on their own that its rules name.
+    pub fn sees(&self, resource: TypeId) -> bool {
+        self.view.resources.get(&resource).is_some_and(|view| !view.envelope || self.named.contains(&resource))
+    }
+
+    /// Whether some resources of a type may be withheld as a whole though the type is seen.
+    pub fn has_rows(&self, resource: TypeId) -> bool {
+        self.view.resources.get(&resource).is_some_and(|view| view.rows.is_some())
+    }
+
+    /// The strictest treatment that an element of a resource type may have, whatever its conditions and forms.
+    /// [`Treatment::Hide`] for what is unknown or not seen. A path names elements as a rule does, without conditions.
+    pub fn treatment(&self, definitions: &Definitions, resource: TypeId, path: &str) -> Treatment {
+        explain::strictest(&self.view, definitions, resource, path)
+    }
+
+    /// Whether an element is shown untransformed with all that is in it that a search could test: its elements at every
+    /// depth, their ids and extensions aside, and of a reference where it leads.
+    pub fn shows_all(&self, definitions: &Definitions, resource: TypeId, path: &str) -> bool {
+        explain::shows_all(&self.view, definitions, resource, path)
+    }
+}
+
+fn generation(text: &str) -> Box<str> {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findings) -> Option<(Role, RoleView)> {
+    let view = assemble::assemble(&role, definitions, findings);
+    if !view.restricted {
+        let message = format!("the role {} sees everything", role.name);
+        findings.warning(role.sees.everything.map_or(role.at, |(_, at)| at), message, None);
+    }
+    let plan = match compile::compile(definitions, &view) {
+        Ok(compiled) => Arc::new(compiled.plan),
+        Err(error) => {
+            let at = match &error {
+                CompileError::Conditions { origin: Origin::Written(at), .. } => *at,
+                _ => role.at,
+            };
+            findings.mistake(at, error.to_string());
+            return None;
+        }
+    };
+    let mut documents = BTreeMap::new();
+    for (name, rules) in &role.sees.documents {
+        match document::compile(name, rules) {
+            Ok(plan) => {
+                documents.insert(name.clone(), Arc::new(plan));
+            }
+            Err(error) => findings.mistake(rules.first().map_or(role.at, |rule| rule.at), error.0),
+        }
+    }
+    let seen = RoleView {
+        about: role.about.unwrap_or_default(),
+        owner: role.owner.unwrap_or_default(),
+        at: role.at,
+        review_by: role.review_by,
+        purposes: role.purposes.into(),
+        may: role.may.into(),
+        cleared: role.cleared.map(Into::into),
+        break_glass: role.break_glass,
+        named: role.sees.resources.keys().copied().chain(definitions.resource("CapabilityStatement")).collect(),
+        view,
+        plan,
+        documents,
+    };
+    Some((role.name, seen))
+}

@@ -427,6 +427,16 @@ impl Plan {
         self.states.len()
     }
 
+    /// Whether some values are pseudonyms or moved dates, which are withheld where no secret is given.
+    pub fn needs_secret(&self) -> bool {
+        self.transforms.iter().any(|transform| {
+            matches!(
+                transform,
+                Transform::ShiftDays(_) | Transform::Pseudonym { .. } | Transform::PseudonymReference { .. }
+            )
+        })
+    }
+
     // The look-ups below answer `None` for an id of another plan alone, which `verify` has ruled out: a caller withholds.
 
     pub(super) fn state(&self, id: StateId) -> Option<&State> {

@@ -1,0 +1,30 @@
+//! A policy file named on the command line.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::fhir::{Definitions, DefinitionsError};
+use crate::policy::{Mistakes, Policy, Warning};
+
+/// Why a policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PolicyFileError {
+    #[error("{}: cannot be read: check that it exists and that you may read it", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the policy has mistakes")]
+    Mistakes(Mistakes),
+    #[error("the built-in tables of FHIR cannot be read")]
+    Definitions(#[from] DefinitionsError),
+}
+
+/// Reads and compiles a policy file.
+pub(super) fn read(path: &Path) -> Result<(Policy, Vec<Warning>), PolicyFileError> {
+    let text = fs::read_to_string(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
+    let definitions = Definitions::r4()?;
+    Policy::parse(&path.display().to_string(), &text, &definitions).map_err(PolicyFileError::Mistakes)
+}

@@ -1,0 +1,116 @@
+//! What commands say to people: complaints, findings, and how far a long work has come.
+//!
+//! Colours and progress are for terminals. It must never print anything of a document.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::policy::Finding;
+
+/// How long a command works before it shows its progress, and how often it does from then on.
+const QUIET: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_millis(250);
+
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+/// Says on stderr what went wrong, with its causes.
+pub(super) fn complain(error: &dyn Error) {
+    say(Level::Error, &with_causes(error));
+}
+
+/// Says on stderr what is worth a second look.
+pub(super) fn warn(message: &str) {
+    say(Level::Warning, message);
+}
+
+/// Says findings on stderr, one a line, and how many they are.
+pub(super) fn findings<'a>(level: Level, found: impl IntoIterator<Item = &'a Finding>) {
+    for finding in found {
+        say(level, &finding.to_string());
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Where a layer passes an error on as it is, it would be said twice.
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Level {
+    Error,
+    Warning,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+fn say(level: Level, text: &str) {
+    let mut stderr = io::stderr().lock();
+    let colour = match level {
+        Level::Error => "\x1b[1;31m",
+        Level::Warning => "\x1b[1;33m",
+    };
+    // Where stderr is closed there is nobody to tell.
+    let _ = if is_coloured(&stderr) {
+        writeln!(stderr, "{colour}{level}:\x1b[0m {text}")
+    } else {
+        writeln!(stderr, "{level}: {text}")
+    };
+}
+
+/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set to something.
+pub(super) fn is_coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// How many bytes a long work has taken, on a terminal.
+pub(super) struct Progress {
+    doing: &'static str,
+    since: Instant,
+    shown: Option<Instant>,
+    terminal: bool,
+    bytes: u64,
+}
+
+impl Progress {
+    pub(super) fn new(doing: &'static str) -> Self {
+        Self { doing, since: Instant::now(), shown: None, terminal: io::stderr().is_terminal(), bytes: 0 }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rounded number is shown")]
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        let taken = self.since.elapsed();
+        if !self.terminal || taken < QUIET || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let mebibytes = self.bytes as f64 / MEBIBYTE;
+        let rate = mebibytes / taken.as_secs_f64();
+        let _ = write!(io::stderr(), "\r{}: {mebibytes:.0} MiB, {rate:.0} MiB/s\x1b[K", self.doing);
+    }
+
+    pub(super) fn clear(&self) {
+        if self.shown.is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

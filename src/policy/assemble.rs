@@ -1,0 +1,264 @@
+//! Assembles a role's view of what its text says, of the gateway's own rules, and of what repeats other data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fhir::{Definitions, TypeId};
+use crate::redact::condition::Test;
+
+use super::envelope;
+use super::file::RoleText;
+use super::labels;
+use super::path;
+use super::sees::{Reader, Told};
+use super::syntax::{self, Findings};
+use super::treatment::Treatment;
+use super::view::{Origin, ResourceView, Rule, TypeRule, Verdict, View};
+
+/// Stay with every resource of which anything is seen, unless a rule says otherwise by name.
+const ALWAYS: [&str; 6] =
+    ["id", "meta.versionId", "meta.lastUpdated", "meta.profile", "meta.security", "meta.tag"];
+
+/// Withheld by every role that withholds anything, unless a type rule says otherwise: they repeat other data, or can
+/// hold any.
+const REPEATING: [&str; 3] = ["Narrative", "Reference.display", "Extension"];
+
+/// Makes a role's view. Rules that can't be meant are told.
+pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mut Findings) -> View {
+    let everything = role.sees.everything.is_some_and(|(shown, _)| shown);
+    let restricted = !(everything && role.cleared.is_none() && narrows_nothing(role));
+    let mut assembler = Assembler { definitions, rules: Vec::new(), resources: BTreeMap::new() };
+    let always = assembler.always();
+    let cleared = role.cleared.as_ref().map(|codes| labels::cleared(codes));
+
+    for (type_id, of) in definitions.resource_types() {
+        if restricted && envelope::TYPES.contains(&&*of.name) {
+            continue;
+        }
+        let told = role.sees.resources.get(&type_id);
+        if let Some(told) = told {
+            check_told(&of.name, told, everything, findings);
+        }
+        let own = told.and_then(|told| told.own);
+        let shown = own.map_or(everything, |(shown, _)| shown);
+        if !shown && !told.is_some_and(shows_something) {
+            if let Some(told) = told.filter(|_| !everything && own.is_none()) {
+                let message = format!("nothing of {} is seen: none of its rules shows anything", of.name);
+                findings.warning(told.at, message, Some("leave it out"));
+            }
+            continue;
+        }
+        let rows = told.and_then(|told| told.rows.clone()).map(|(test, _)| test);
+        let shown_by = own.or(role.sees.everything).map(|(_, at)| Origin::Written(at));
+        let written = told.map_or(&[][..], |told| &told.rules);
+        let view = ResourceView { shown, shown_by, rules: Vec::new(), rows: both(cleared.clone(), rows), envelope: false };
+        assembler.resource(type_id, view, &always, written, findings);
+    }
+    if restricted {
+        assembler.envelopes(role, everything, &always, findings);
+    }
+    let types = if restricted { with_repeating(definitions, &role.types) } else { role.types.clone() };
+    View { restricted, rules: assembler.rules, types, resources: assembler.resources }
+}
+
+fn narrows_nothing(role: &RoleText) -> bool {
+    let shows = |rule: &Rule| rule.verdict == Verdict::Treat(Treatment::Show);
+    role.types.iter().all(|typed| shows(&typed.rule))
+        && role.sees.resources.values().all(|told| {
+            told.rows.is_none() && told.own.is_none_or(|(shown, _)| shown) && told.rules.iter().all(shows)
+        })
+}
+
+fn shows_something(told: &Told) -> bool {
+    told.rules.iter().any(|rule| rule.verdict != Verdict::Treat(Treatment::Hide))
+}
+
+/// Beside `"*": show` for every type, rules that only show can't be meant as they read.
+fn check_told(name: &str, told: &Told, everything: bool, findings: &mut Findings) {
+    if !everything || told.own.is_some() {
+        return;
+    }
+    let lone = told.rules.iter().find(|rule| {
+        rule.verdict == Verdict::Treat(Treatment::Show) && !told.rules.iter().any(|other| covers(other, rule))
+    });
+    if let Some(Origin::Written(at)) = lone.map(|rule| rule.origin) {
+        findings.mistake_with(
+            at,
+            format!("everything of {name} is shown already, by \"*\" for every type"),
+            format!("write \"*\": hide in {name} to show these alone, or leave the rule out"),
+        );
+    }
+}
+
+/// Whether a rule narrows something in which another rule shows something.
+fn covers(narrow: &Rule, rule: &Rule) -> bool {
+    narrow.verdict != Verdict::Treat(Treatment::Show)
+        && narrow.steps.len() <= rule.steps.len()
+        && narrow.steps.iter().zip(&rule.steps).all(|(one, other)| one.name == other.name)
+}
+
+fn both(one: Option<Test>, other: Option<Test>) -> Option<Test> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Test::All(vec![one, other])),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The role's type rules, and the defaults that they leave in force.
+fn with_repeating(definitions: &Definitions, written: &[TypeRule]) -> Vec<TypeRule> {
+    let mut types = written.to_vec();
+    for text in REPEATING {
+        if written.iter().any(|typed| &*typed.rule.text == text) {
+            continue;
+        }
+        let (name, below) = text.split_once('.').map_or((text, None), |(name, below)| (name, Some(below)));
+        let Some(anchor) = definitions.type_named(name) else { continue };
+        let steps = below.and_then(|below| path::element_path(definitions, anchor, below).ok());
+        types.push(TypeRule {
+            anchor,
+            rule: Rule {
+                text: text.into(),
+                steps: steps.map(|path| path.steps).unwrap_or_default(),
+                verdict: Verdict::Treat(Treatment::Hide),
+                origin: Origin::BuiltIn,
+            },
+        });
+    }
+    types
+}
+
+struct Assembler<'a> {
+    definitions: &'a Definitions,
+    rules: Vec<Rule>,
+    resources: BTreeMap<TypeId, ResourceView>,
+}
+
+impl Assembler<'_> {
+    fn add(&mut self, rule: Rule) -> u32 {
+        let index = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
+        self.rules.push(rule);
+        index
+    }
+
+    fn built_in(&mut self, base: TypeId, text: &str, verdict: Verdict) -> Option<u32> {
+        let path = path::element_path(self.definitions, base, text).ok()?;
+        Some(self.add(Rule { text: text.into(), steps: path.steps, verdict, origin: Origin::BuiltIn }))
+    }
+
+    fn always(&mut self) -> Vec<u32> {
+        let base = self.definitions.resource("Basic");
+        let rules = ALWAYS.iter().filter_map(|text| self.built_in(base?, text, Verdict::Treat(Treatment::Show)));
+        rules.collect()
+    }
+
+    /// One resource type: the rules that always stand, those that were written, and where its patient is named.
+    fn resource(
+        &mut self,
+        type_id: TypeId,
+        mut view: ResourceView,
+        always: &[u32],
+        written: &[Rule],
+        findings: &mut Findings,
+    ) {
+        let by_name = |rule: &Rule, always: &Rule| {
+            rule.steps.len() <= always.steps.len()
+                && rule.steps.iter().zip(&always.steps).all(|(one, other)| one.name == other.name)
+        };
+        let kept = always.iter().copied().filter(|index| {
+            let always = self.rules.get(*index as usize);
+            !always.is_some_and(|always| written.iter().any(|rule| by_name(rule, always)))
+        });
+        view.rules = kept.collect();
+        let patients = self.definitions.patient_elements(type_id);
+        let name = &self.definitions.get(type_id).name;
+        for rule in written {
+            if let (Verdict::Treat(Treatment::ShiftDays(_)), Origin::Written(at)) = (&rule.verdict, rule.origin)
+                && patients.is_empty()
+                && &**name != "Patient"
+            {
+                findings.mistake(at, format!("shift_days moves the dates of a patient, and a {name} has none"));
+            }
+            let index = self.add(rule.clone());
+            view.rules.push(index);
+        }
+        for element in patients {
+            let reference = format!("{element}.reference");
+            view.rules.extend(self.built_in(type_id, &reference, Verdict::Patient));
+        }
+        self.resources.insert(type_id, view);
+    }
+
+    /// The envelopes as everyone sees them, narrowed by what the role says.
+    fn envelopes(&mut self, role: &RoleText, everything: bool, always: &[u32], findings: &mut Findings) {
+        let mut own = Findings::new("");
+        let documents = BTreeMap::new();
+        let reader = Reader { definitions: self.definitions, documents: &documents, built_in: true };
+        let Some(node) = syntax::parse(envelope::RULES, &mut own) else { return };
+        let sees = reader.sees(&node, &mut own);
+        let hidden = self.depends_on_the_rest(everything);
+        for (type_id, mut told) in sees.resources {
+            told.rules.retain(|rule| !hidden.contains(&*rule.text));
+            let narrowed = role.sees.resources.get(&type_id);
+            let shown = match narrowed.and_then(|narrowed| narrowed.own) {
+                Some((false, _)) => {
+                    told.rules.clear();
+                    false
+                }
+                _ => told.own.is_some_and(|(shown, _)| shown),
+            };
+            told.rules.extend(narrowed.into_iter().flat_map(|narrowed| narrowed.rules.iter().cloned()));
+            let shown_by = shown.then_some(Origin::BuiltIn);
+            let view = ResourceView { shown, shown_by, rules: Vec::new(), rows: None, envelope: true };
+            self.resource(type_id, view, always, &told.rules, findings);
+        }
+    }
+
+    /// What of the envelopes would tell what the rest of the view withholds.
+    fn depends_on_the_rest(&self, everything: bool) -> BTreeSet<&'static str> {
+        let mut hidden = BTreeSet::new();
+        let rows = self.resources.values().any(|view| view.rows.is_some());
+        let all = everything && self.definitions.resource_types().all(|(id, of)| {
+            self.resources.contains_key(&id) || envelope::TYPES.contains(&&*of.name)
+        });
+        if rows || !all {
+            hidden.insert(envelope::TOTAL);
+        }
+        let on_id = |rule: &Rule| {
+            matches!(rule.steps.as_slice(), [step] if &*step.name == "id")
+                && matches!(&rule.verdict, Verdict::Treat(treatment) if *treatment != Treatment::Show)
+        };
+        let rules = self.resources.values().flat_map(|view| &view.rules);
+        if rules.filter_map(|index| self.rules.get(*index as usize)).any(on_id) {
+            hidden.extend(envelope::REPEAT_THE_ID);
+        }
+        hidden
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_of_the_envelopes_are_read_without_a_mistake() {
+        let definitions = Definitions::r4().unwrap();
+        let mut findings = Findings::new("envelopes");
+        let documents = BTreeMap::new();
+        let reader = Reader { definitions: &definitions, documents: &documents, built_in: true };
+        let node = syntax::parse(envelope::RULES, &mut findings).unwrap();
+        let sees = reader.sees(&node, &mut findings);
+        assert_eq!(findings.finish(), Ok(Vec::new()));
+        assert_eq!(sees.resources.len(), envelope::TYPES.len());
+        let bundle = &sees.resources[&definitions.resource("Bundle").unwrap()];
+        for text in envelope::REPEAT_THE_ID.iter().chain([&envelope::TOTAL]) {
+            assert!(bundle.rules.iter().any(|rule| &*rule.text == *text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_always_stays_and_what_repeats_is_known_to_the_tables() {
+        let definitions = Definitions::r4().unwrap();
+        let mut assembler = Assembler { definitions: &definitions, rules: Vec::new(), resources: BTreeMap::new() };
+        assert_eq!(assembler.always().len(), ALWAYS.len());
+        assert_eq!(with_repeating(&definitions, &[]).len(), REPEATING.len());
+    }
+}

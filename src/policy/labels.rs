@@ -1,0 +1,60 @@
+//! Security labels (FHIR R4, security-labels.html): those that a clearance is checked against, and those that a filtered
+//! resource is given.
+
+use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+
+use super::draft::Effects;
+
+const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+
+/// The codes that a clearance may hold: HL7 v3-Confidentiality, then the information sensitivity policies of v3-ActCode.
+pub(super) const CLEARANCES: &[&str] = &[
+    "U", "L", "M", "N", "R", "V", //
+    "ETH", "GDIS", "HIV", "MST", "PREGNANT", "SCA", "SDV", "SEX", "SICKLE", "SPI", "STD", "TBOO", "VIO", //
+    "BH", "COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN", "SUD", "ETHUD", "OPIOIDUD", //
+    "DEMO", "DOB", "GENDER", "LIVARG", "MARST", "RACE", "REL", "B", "EMPL", "LOCIS", "SSP", //
+    "ADOL", "CEL", "DIA", "DRGIS", "EMP", "PDS", "PHY", "PRS", "VIP",
+];
+
+/// The test that a resource passes whose every label is cleared.
+///
+/// A label is a coding of `meta.security`, except one that says how the data was changed or judged (v3-ObservationValue)
+/// or what it may be used for (v3-ActReason): those grade no secrecy. Any other must have a code that is cleared, whatever
+/// its system, so that a label that nobody foresaw withholds. What stands where labels belong in any other shape (an object
+/// for a list, a text for a coding, a list for `meta`) withholds as well; without labels a resource passes.
+pub(super) fn cleared(codes: &[Box<str>]) -> Test {
+    let is = |member: &str, text: &str| {
+        let query = Query { segments: vec![Segment::Child(vec![Selector::Name(member.into())])] };
+        Test::Compare(Operand::Query(query), Comparison::Equal, Operand::Literal(Literal::String(text.into())))
+    };
+    let mut harmless = vec![is("system", OBSERVATION_VALUE), is("system", ACT_REASON)];
+    harmless.extend(codes.iter().map(|code| is("code", code)));
+    // `@.meta..security`: a list in place of the object `meta` hides no label.
+    let labels = vec![
+        Segment::Child(vec![Selector::Name("meta".into())]),
+        Segment::Descendant(vec![Selector::Name("security".into())]),
+    ];
+    let mut uncleared = labels.clone();
+    uncleared.push(Segment::Child(vec![Selector::Filter(Box::new(Test::Not(Box::new(Test::Any(harmless)))))]));
+    Test::All(vec![
+        Test::AllArrays(Query { segments: labels }),
+        Test::Not(Box::new(Test::Exists(Query { segments: uncleared }))),
+    ])
+}
+
+/// The labels of a filtered resource, as codings joined by commas.
+///
+/// `REDACTED` stands for what is withheld, `MASKED` for values made unreadable (mask, truncate, replace, absent, shift_days),
+/// `PSEUDED` for pseudonyms, `ABSTRED` for values made more general (year, month, birth_year, zip3, round).
+pub(super) fn written(effects: Effects) -> Box<str> {
+    let codes = [
+        ("REDACTED", true),
+        ("MASKED", effects.masked),
+        ("PSEUDED", effects.pseudonymised),
+        ("ABSTRED", effects.generalised),
+    ];
+    let codings = codes.iter().filter(|(_, used)| *used);
+    let codings = codings.map(|(code, _)| format!(r#"{{"system":"{OBSERVATION_VALUE}","code":"{code}"}}"#));
+    codings.collect::<Vec<_>>().join(",").into()
+}

@@ -1,0 +1,509 @@
+//! Element paths of FHIR as rules write them, checked against the element tables: `contact.name.family`, `value[x]`,
+//! `valueQuantity`, `telecom[?@.system == 'phone'].value`.
+//!
+//! INVARIANT: a path that was taken names elements that exist, and its conditions ask for members that exist; a name
+//! that silently matches nothing would leave data standing that somebody meant to hide.
+
+use std::sync::Arc;
+
+use crate::fhir::definitions::Kind;
+use crate::fhir::{Definitions, Element, TypeId};
+use crate::redact::condition::{Operand, Query, Segment, Selector, Test};
+
+use super::jsonpath;
+use super::syntax::did_you_mean;
+
+/// A condition on an element, and how it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Condition {
+    pub(super) text: Box<str>,
+    pub(super) test: Test,
+}
+
+/// A step of a path.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    /// The element's name, a choice without its `[x]`.
+    pub(super) name: Box<str>,
+    /// The one form of a choice that is meant; none where each is.
+    pub(super) form: Option<TypeId>,
+    /// What an item must fulfil.
+    pub(super) condition: Option<Arc<Condition>>,
+}
+
+/// A path that leads somewhere.
+#[derive(Debug, Clone)]
+pub(super) struct ElementPath {
+    /// At least one.
+    pub(super) steps: Vec<Step>,
+    /// The types of the element at its end; several for a choice without a form.
+    pub(super) types: Vec<TypeId>,
+    /// The name of the type that has the last element, and the name of that element: `Reference`, `display`.
+    pub(super) last: (Box<str>, Box<str>),
+}
+
+/// Why a path is refused, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) message: Box<str>,
+    pub(super) suggestion: Option<Box<str>>,
+}
+
+impl Problem {
+    fn new(message: impl Into<Box<str>>) -> Self {
+        Self { message: message.into(), suggestion: None }
+    }
+
+    fn with(message: impl Into<Box<str>>, suggestion: impl Into<Box<str>>) -> Self {
+        Self { message: message.into(), suggestion: Some(suggestion.into()) }
+    }
+}
+
+/// How an element that is described elsewhere relates to where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Described {
+    /// Where it stands.
+    Here,
+    /// By an element around it: `Questionnaire.item.item`.
+    Around,
+    /// By an element elsewhere in the resource: `Observation.component.referenceRange`.
+    Elsewhere,
+}
+
+/// Where an element of a type is described.
+pub(super) fn described(definitions: &Definitions, owner: TypeId, element: &Element) -> Described {
+    let target = element.types.first().map(|of| definitions.get(of.target));
+    let owner = &definitions.get(owner).name;
+    match target {
+        Some(target) if target.kind == Kind::Backbone => {
+            let own = target.name.strip_prefix(&**owner).and_then(|rest| rest.strip_prefix('.'));
+            let around = owner.strip_prefix(&*target.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            match own {
+                Some(name) if name == &*element.name => Described::Here,
+                _ if around => Described::Around,
+                _ => Described::Elsewhere,
+            }
+        }
+        _ => Described::Here,
+    }
+}
+
+/// Takes a path of elements below a type.
+pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) -> Result<ElementPath, Vec<Problem>> {
+    let pieces = split(text).map_err(|problem| vec![problem])?;
+    let root = root_name(&definitions.get(base).name);
+    let mut problems = Vec::new();
+    let mut steps = Vec::new();
+    let mut parents = vec![base];
+    let mut last = (Box::default(), Box::default());
+    let count = pieces.len();
+    for (place, piece) in pieces.into_iter().enumerate() {
+        let (owner, element, form) = match find(definitions, &parents, &piece, root) {
+            Ok(found) => found,
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
+        check_described(definitions, owner, element, place + 1 == count, &mut problems);
+        let types: Vec<_> = match form {
+            Some(form) => vec![form],
+            None => element.types.iter().map(|of| of.target).collect(),
+        };
+        let condition = piece.condition.and_then(|text| condition(definitions, &types, text, &mut problems));
+        steps.push(Step { name: element.name.clone(), form, condition });
+        last = (definitions.get(owner).name.clone(), element.name.clone());
+        parents = types;
+    }
+    if problems.is_empty() { Ok(ElementPath { steps, types: parents, last }) } else { Err(problems) }
+}
+
+/// Takes a filter on a whole resource.
+pub(super) fn rows(definitions: &Definitions, resource: TypeId, text: &str) -> Result<Test, Vec<Problem>> {
+    let mut problems = Vec::new();
+    match condition(definitions, &[resource], text, &mut problems) {
+        Some(condition) if problems.is_empty() => Ok(condition.test.clone()),
+        _ => Err(problems),
+    }
+}
+
+fn root_name(type_name: &str) -> &str {
+    type_name.split('.').next().unwrap_or(type_name)
+}
+
+struct Piece<'a> {
+    name: &'a str,
+    choice: bool,
+    condition: Option<&'a str>,
+}
+
+/// Splits a path at its dots, which may stand in conditions and quotes too.
+fn split(text: &str) -> Result<Vec<Piece<'_>>, Problem> {
+    let malformed = || Problem::with(format!("{text} is no element path"), "write it like contact.name.family");
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    loop {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (name, mut after) = rest.split_at_checked(end).ok_or_else(malformed)?;
+        if name.is_empty() {
+            return Err(malformed());
+        }
+        let mut piece = Piece { name, choice: false, condition: None };
+        while after.starts_with('[') {
+            let close = closing_bracket(after).ok_or_else(malformed)?;
+            let (bracket, remaining) = after.split_at_checked(close + 1).ok_or_else(malformed)?;
+            let inner = bracket.get(1..close).ok_or_else(malformed)?;
+            match inner.trim_start().strip_prefix('?') {
+                Some(_) if piece.condition.is_some() => {
+                    return Err(Problem::with(format!("{name} has two conditions"), "join them by &&"));
+                }
+                Some(condition) => piece.condition = Some(condition.trim()),
+                None if inner == "x" && piece.condition.is_none() => piece.choice = true,
+                None => {
+                    return Err(Problem::with(
+                        format!("[{inner}] can't stand in an element path"),
+                        format!("a rule for {name} holds for each item; a condition is written [?@.… == …]"),
+                    ));
+                }
+            }
+            after = remaining;
+        }
+        pieces.push(piece);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return Ok(pieces),
+            None => return Err(malformed()),
+        }
+    }
+}
+
+/// Where the bracket that opens the text closes, quotes and brackets within it aside.
+fn closing_bracket(text: &str) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    for (at, c) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None => match c {
+                '\'' | '"' => quote = Some(c),
+                '[' => depth += 1,
+                ']' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(at);
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+    None
+}
+
+/// The element that a piece names below one of several types, with the form that it picks.
+fn find<'d>(
+    definitions: &'d Definitions,
+    parents: &[TypeId],
+    piece: &Piece<'_>,
+    root: &str,
+) -> Result<(TypeId, &'d Element, Option<TypeId>), Problem> {
+    let name = piece.name;
+    for parent in parents {
+        let of = definitions.get(*parent);
+        if let Some(element) = of.element(name) {
+            if piece.choice && !element.choice {
+                return Err(Problem::with(format!("{name} has one type"), format!("write {name} without [x]")));
+            }
+            return Ok((*parent, element, None));
+        }
+        if let Some((element, form)) = of.member(name).filter(|_| !piece.choice) {
+            return Ok((*parent, element, Some(form.target)));
+        }
+    }
+    let Some(parent) = parents.first().map(|parent| definitions.get(*parent)) else {
+        return Err(Problem::new(format!("nothing has the element {name}")));
+    };
+    if parent.is_abstract && parent.kind == Kind::Resource {
+        return Err(Problem::with(
+            format!("{name} is an element of a resource within {root}, which is seen as its own type is"),
+            "write a rule for its own type",
+        ));
+    }
+    if let Some(covered) = name.strip_prefix('_') {
+        return Err(Problem::with(format!("{name} is no element"), format!("a rule for {covered} covers {name}")));
+    }
+    let names = || {
+        let several = parents.iter().map(|parent| definitions.get(*parent));
+        several.flat_map(|of| of.elements()).flat_map(|element| {
+            std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name))
+        })
+    };
+    let suggestion = crate::fhir::suggest(name, names()).map(|near| format!("did you mean {near}?").into());
+    let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| &*each.name)));
+    Err(Problem { message: format!("unknown element {}.{name}", parent.name).into(), suggestion })
+}
+
+/// An element that is described elsewhere is named there, so that one rule can't be written in two ways.
+fn check_described(
+    definitions: &Definitions,
+    owner: TypeId,
+    element: &Element,
+    is_last: bool,
+    problems: &mut Vec<Problem>,
+) {
+    let how = described(definitions, owner, element);
+    if how == Described::Here || (how == Described::Elsewhere && is_last) {
+        return;
+    }
+    let Some(target) = element.types.first().map(|of| &definitions.get(of.target).name) else { return };
+    let there = target.split_once('.').map_or(&**target, |(_, path)| path);
+    let owner = &definitions.get(owner).name;
+    problems.push(Problem::with(
+        format!("{owner}.{} is described by {there}, and so a rule for {there} holds there too", element.name),
+        format!("write {there}"),
+    ));
+}
+
+fn condition(
+    definitions: &Definitions,
+    types: &[TypeId],
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Condition>> {
+    let test = match jsonpath::filter(text) {
+        Ok(test) => test,
+        Err(refused) => {
+            problems.push(Problem::new(format!("the condition {text} {refused}")));
+            return None;
+        }
+    };
+    if types.iter().any(|id| definitions.get(*id).kind == Kind::Primitive) {
+        problems.push(Problem::with(
+            format!("the condition {text} is on a primitive"),
+            "write it on the element around it",
+        ));
+        return None;
+    }
+    let before = problems.len();
+    let mut checker = Checker { definitions, text, problems };
+    checker.test(&test, &Values { types: types.to_vec(), array: false });
+    (problems.len() == before).then(|| Arc::new(Condition { text: text.into(), test }))
+}
+
+/// What a part of a query may select.
+#[derive(Clone)]
+struct Values {
+    types: Vec<TypeId>,
+    array: bool,
+}
+
+/// Holds the names of a condition to the element tables, as far as they can be known.
+struct Checker<'a> {
+    definitions: &'a Definitions,
+    text: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn test(&mut self, test: &Test, at: &Values) {
+        match test {
+            Test::All(parts) | Test::Any(parts) => parts.iter().for_each(|part| self.test(part, at)),
+            Test::Not(part) => self.test(part, at),
+            Test::Exists(query) | Test::AllArrays(query) => {
+                self.query(query, at);
+            }
+            Test::Compare(left, _, right) => {
+                let scalar = |side: &Operand| matches!(side, Operand::Literal(_));
+                self.operand(left, at, scalar(right));
+                self.operand(right, at, scalar(left));
+            }
+        }
+    }
+
+    fn operand(&mut self, operand: &Operand, at: &Values, with_literal: bool) {
+        match operand {
+            Operand::Literal(_) => {}
+            Operand::Length(inner) => self.operand(inner, at, false),
+            Operand::Count(query) => {
+                self.query(query, at);
+            }
+            Operand::Query(query) | Operand::Value(query) => {
+                if let Some(found) = self.query(query, at)
+                    && with_literal
+                    && !query.segments.is_empty()
+                {
+                    self.comparable(&found);
+                }
+            }
+        }
+    }
+
+    /// An object or array equals no literal: such a comparison would never change its mind.
+    fn comparable(&mut self, found: &Values) {
+        let text = self.text;
+        let primitive = |id: &TypeId| self.definitions.get(*id).kind == Kind::Primitive;
+        if found.array {
+            self.problems.push(Problem::with(
+                format!("the condition {text} compares a list with one value"),
+                "ask for an item of it: […[?@ == …]]",
+            ));
+        } else if let Some(object) = found.types.first().filter(|_| !found.types.iter().any(primitive)) {
+            let name = &self.definitions.get(*object).name;
+            self.problems.push(Problem::with(
+                format!("the condition {text} compares a {name} with one value"),
+                format!("ask for an element of {name}"),
+            ));
+        }
+    }
+
+    /// What a query selects, where that can be known.
+    fn query(&mut self, query: &Query, at: &Values) -> Option<Values> {
+        let mut found = at.clone();
+        for segment in &query.segments {
+            // Below a descendant segment anything may stand.
+            let Segment::Child(selectors) = segment else { return None };
+            let each: Vec<_> = selectors.iter().map(|selector| self.selector(selector, &found)).collect();
+            let each = each.into_iter().collect::<Option<Vec<_>>>()?;
+            let array = each.iter().any(|values| values.array);
+            found = Values { types: each.into_iter().flat_map(|values| values.types).collect(), array };
+        }
+        Some(found)
+    }
+
+    fn selector(&mut self, selector: &Selector, at: &Values) -> Option<Values> {
+        match selector {
+            Selector::Name(name) => self.member(name, at),
+            Selector::Filter(test) => {
+                let inside = self.item(at, "[?…]")?;
+                self.test(test, &inside);
+                Some(inside)
+            }
+            Selector::Index(_) | Selector::Slice { .. } => self.item(at, "an index"),
+            Selector::Wildcard if at.array => self.item(at, "[*]"),
+            Selector::Wildcard => None,
+        }
+    }
+
+    fn item(&mut self, at: &Values, what: &str) -> Option<Values> {
+        if !at.array {
+            let name = at.types.first().map_or("", |id| &*self.definitions.get(*id).name);
+            self.problems.push(Problem::with(
+                format!("the condition {} has {what} on a {name}, which is no list", self.text),
+                "name its element instead",
+            ));
+            return None;
+        }
+        Some(Values { types: at.types.clone(), array: false })
+    }
+
+    fn member(&mut self, name: &str, at: &Values) -> Option<Values> {
+        let text = self.text;
+        if at.array {
+            self.problems.push(Problem::with(
+                format!("the condition {text} asks a list for its member {name}, which no list has"),
+                format!("write […[?@.{name} …]] or […[*].{name}]"),
+            ));
+            return None;
+        }
+        let types = at.types.iter().map(|id| self.definitions.get(*id));
+        if types.clone().any(|of| of.kind == Kind::Resource && (of.is_abstract || name == "resourceType")) {
+            return None;
+        }
+        let (plain, sibling) = name.strip_prefix('_').map_or((name, false), |plain| (plain, true));
+        for of in types.clone().filter(|of| of.kind != Kind::Primitive) {
+            if let Some((element, form)) = of.member(plain)
+                && (!sibling || self.definitions.get(form.target).kind == Kind::Primitive)
+            {
+                // The members of a sibling are the elements of the primitive's type; they are not followed further.
+                return (!sibling).then(|| Values { types: vec![form.target], array: element.many });
+            }
+        }
+        let choice = types.clone().find_map(|of| of.element(name)).and_then(|element| element.types.first());
+        if let Some(form) = choice {
+            self.problems.push(Problem::with(
+                format!("the condition {text} asks for {name}, which no JSON member is called"),
+                format!("name the form that is meant, such as {}", form.json_name),
+            ));
+            return None;
+        }
+        let owner = types.clone().next().map_or("", |of| &*of.name);
+        let names = types.flat_map(|of| of.elements()).flat_map(|each| each.types.iter().map(|of| &*of.json_name));
+        let suggestion = did_you_mean(name, names);
+        let message = format!("the condition {text} asks for the unknown element {owner}.{name}").into();
+        self.problems.push(Problem { message, suggestion });
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn below(resource: &str, path: &str) -> Result<ElementPath, String> {
+        let definitions = Definitions::r4().unwrap();
+        let base = definitions.type_named(resource).unwrap();
+        element_path(&definitions, base, path).map_err(|problems| {
+            let each = problems.iter().map(|each| {
+                format!("{}: {}", each.message, each.suggestion.as_deref().unwrap_or_default())
+            });
+            each.collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    #[test]
+    fn paths_choices_forms_and_conditions_are_taken() {
+        for (resource, path, steps) in [
+            ("Patient", "contact.name.family", 3),
+            ("Patient", "deceased[x]", 1),
+            ("Patient", "deceasedDateTime", 1),
+            ("Patient", "telecom[?@.system == 'phone, fax' && @.use != ']'].value", 2),
+            ("Patient", "birthDate.extension[?@.url == 'http://x/y.z'].valueDateTime", 3),
+            ("Observation", "component.valueQuantity.unit", 3),
+            ("Questionnaire", "item.text", 2),
+            ("Observation", "component.referenceRange", 2),
+            ("Observation", "value.unit", 2),
+        ] {
+            assert_eq!(below(resource, path).map(|taken| taken.steps.len()), Ok(steps), "{resource}.{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_refused_with_a_suggestion() {
+        for (resource, path, says) in [
+            ("Patient", "brithDate", "unknown element Patient.brithDate: did you mean birthDate?"),
+            ("Patient", "name.famly", "unknown element HumanName.famly: did you mean family?"),
+            ("Patient", "_birthDate", "a rule for birthDate covers _birthDate"),
+            ("Patient", "name[0]", "a rule for name holds for each item"),
+            ("Patient", "name[x]", "write name without [x]"),
+            ("Patient", "contained.name", "write a rule for its own type"),
+            ("Patient", "name..family", "is no element path"),
+            ("Patient", "telecom[?@.a == 1", "is no element path"),
+            ("Questionnaire", "item.item.text", "write item"),
+            ("Observation", "component.referenceRange.low", "write referenceRange"),
+            ("Observation", "valueQantity", "did you mean valueQuantity?"),
+        ] {
+            let refused = below(resource, path).unwrap_err();
+            assert!(refused.contains(says), "{path}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_condition_that_could_never_hold_is_refused() {
+        for (path, says) in [
+            ("telecom[?@.sytem == 'phone']", "unknown element ContactPoint.sytem: did you mean system?"),
+            ("name[?@.given == 'A']", "compares a list"),
+            ("maritalStatus[?@.coding.code == 'M']", "asks a list for its member code"),
+            ("identifier[?@.type == 'SS']", "compares a CodeableConcept"),
+            ("contact[?@.name[?@.family == 'X']]", "which is no list"),
+            ("extension[?@.value == 1]", "name the form that is meant"),
+            ("name.given[?@ == 'A']", "is on a primitive"),
+            ("telecom[?match(@.value, '1.*')]", "match(), which is not supported"),
+            ("telecom[?@.use == 'home'][?@.rank == 1]", "join them by &&"),
+        ] {
+            let refused = below("Patient", path).unwrap_err();
+            assert!(refused.contains(says), "{path}: {refused}");
+        }
+    }
+}
