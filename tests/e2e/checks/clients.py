@@ -79,6 +79,10 @@ def same_question_other_fields(stage):
     assert set(registrar) == {"resourceType", "id", "meta", "active", "name", "_birthDate", "_gender"}, sorted(registrar)
     # Born in 1931, so over 89: no year at all. 981 has more than 20,000 people.
     assert "birthDate" not in analyst and "name" not in analyst and "id" in analyst, sorted(analyst)
+    again = stage.caller("analyst").get(f"Patient/{planted.PATIENT}").json()
+    pseudonym = analyst["identifier"][0]["value"]
+    assert analyst["identifier"] == [{"value": pseudonym}] == again["identifier"], "the pseudonym isn't stable, or stands beside more"
+    assert pseudonym != clinician["identifier"][0]["value"]
     assert clinician == stage.direct(f"Patient/{planted.PATIENT}").json(), "the clinician's copy differs from the upstream's"
 
 

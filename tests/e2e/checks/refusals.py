@@ -20,10 +20,11 @@ def ways_around(stage):
     refused(stage, desk.ask("POST", "Patient/_search", headers=FORM, body=form), "birthdate", "Patient.birthDate")
     for path in [
         f"Patient?birthdate=lt{born}", "Patient?birthdate:missing=false", f"Patient?name=Planted&birthdate={born}",
-        f"Appointment?patient.birthdate={born}", f"Observation?subject:Patient.birthdate={born}", "Patient?_sort=birthdate", "Patient?_sort=-birthdate",
+        "Patient?_sort=birthdate", "Patient?_sort=-birthdate",
     ]:
         refused(stage, desk.get(path), "birthdate", path)
     for path, parameter in [
+        (f"Appointment?patient.birthdate={born}", "chain"), (f"Observation?subject:Patient.birthdate={born}", "chain"),
         ("Patient?_has:Condition:patient:code=38341003", "_has"), ("Patient?_filter=birthdate%20eq%201931-10-23", "_filter"),
         (f"Patient?identifier={asked(stage, 'canary-query-identifier')}", "identifier"), ("Patient?_text=canary", "_text"),
         ("Patient?address-city=Boston", "address-city"), ("Observation?_include=Observation:performer", "_include"),

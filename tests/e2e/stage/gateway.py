@@ -1,7 +1,9 @@
 """The gateway under test: its files, its process, and its other commands."""
 
+import base64
 import json
 import os
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -21,10 +23,13 @@ class Gateway:
         self.policy = folder / "policy.yaml"
         self.config = folder / "gateway.yaml"
         self.log = folder / "gateway.log"
+        self.secrets = folder / "secrets.yaml"
         self.audit_directory = folder / "audit"
         self.port, self.admin_port = free_port(), free_port()
         self.base = f"https://127.0.0.1:{self.port}/fhir"
         self.policy.write_text(policy)
+        self.secrets.touch(mode=0o600)
+        self.secrets.write_text(f"key: {base64.b64encode(secrets.token_bytes(32)).decode()}\n")
         tls = {"certificate": str(pki.server.pem), "key": str(pki.server.key), "client_ca": str(pki.ca.pem), "client_certificates": "optional"}
         # JSON is YAML.
         self.config.write_text(json.dumps({
@@ -35,6 +40,7 @@ class Gateway:
             "roles": [{"role": role, "when": {"issuer": issuer, "claims": {"groups": role}}} for role in roles],
             "endpoints": [{"name": "ehr", "path": "/fhir", "upstream": {"url": upstream, "ca": str(pki.ca.pem)}, "serves": "fhir", "roles": roles}],
             "audit": {"directory": "audit", "node": "e2e"},
+            "secrets": {"file": "secrets.yaml"},
         }, indent=2))
         # The issuer's keys come over TLS: this run's own authority stands in for the system's.
         self._env = {"SSL_CERT_FILE": str(pki.ca.pem)}
@@ -61,10 +67,12 @@ class Gateway:
     def command(self, *arguments: str, stdin: bytes = b"", seconds: float = 60):
         return run([self.binary, *arguments], seconds, stdin, cwd=self.folder)
 
-    def redact(self, role: str, document: bytes) -> bytes:
-        done = self.command("redact", "--policy", str(self.policy), "--role", role, stdin=document)
+    def redact(self, role: str, document: bytes, policy: Path | None = None, seconds: float = 60) -> bytes:
+        """What `fieldgate redact` makes of a document, under this gateway's policy if no other is named."""
+        arguments = ["--policy", str(policy or self.policy), "--role", role, "--secrets", str(self.secrets)]
+        done = self.command("redact", *arguments, stdin=document, seconds=seconds)
         if done.returncode != 0:
-            raise RuntimeError(f"fieldgate redact --role {role}: exit {done.returncode}: {done.stderr.decode()}")
+            raise RuntimeError(f"fieldgate redact --role {role}: exit {done.returncode}: {done.stderr.decode()[:500]}")
         return done.stdout
 
     def log_text(self) -> str:
