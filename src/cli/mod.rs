@@ -4,13 +4,21 @@
 //! that it could not be done or that something is wrong, 2 that the command line was not understood.
 
 pub mod audit;
+pub mod check;
+pub mod explain;
 mod policy_file;
 mod redact;
 mod terminal;
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::fhir::Definitions;
 
 /// Lets each caller of a FHIR or JSON API see only the fields its task needs
 #[derive(Debug, Parser)]
@@ -23,7 +31,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Redact(redact::Redact),
+    Explain(explain::Explain),
     Audit(audit::Audit),
 }
 
@@ -31,8 +41,46 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::Check(check) => run_check(&check),
             Command::Redact(redact) => redact.run(),
+            Command::Explain(explain) => run_explain(&explain),
             Command::Audit(audit) => audit.run(),
+        }
+    }
+}
+
+fn run_check(check: &check::Check) -> ExitCode {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    with_definitions(|definitions| {
+        let check_config = |path: &Path| gateway_file::check(path, definitions, today);
+        check.run(definitions, today, check_config, &mut anstream::stdout().lock())
+    })
+}
+
+fn run_explain(explain: &explain::Explain) -> ExitCode {
+    with_definitions(|definitions| {
+        explain.run(definitions, &mut anstream::stdout().lock(), &mut anstream::stderr().lock())
+    })
+}
+
+/// Runs what writes to stdout; `false` of it and what fails are exit code 1.
+fn with_definitions(run: impl FnOnce(&Definitions) -> io::Result<bool>) -> ExitCode {
+    let definitions = match Definitions::r4() {
+        Ok(definitions) => definitions,
+        Err(error) => {
+            terminal::complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&definitions) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // A reader that has seen enough, such as `head`, is told nothing.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                terminal::complain(&error);
+            }
+            ExitCode::FAILURE
         }
     }
 }

@@ -3,9 +3,11 @@
 //! Colours and progress are for terminals. It must never print anything of a document.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
 
 use crate::policy::Finding;
 
@@ -25,7 +27,7 @@ pub(super) fn warn(message: &str) {
     say(Level::Warning, message);
 }
 
-/// Says findings on stderr, one a line, and how many they are.
+/// Says findings on stderr, one a line.
 pub(super) fn findings<'a>(level: Level, found: impl IntoIterator<Item = &'a Finding>) {
     for finding in found {
         say(level, &finding.to_string());
@@ -53,32 +55,15 @@ pub(super) enum Level {
     Warning,
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        })
-    }
-}
-
 fn say(level: Level, text: &str) {
-    let mut stderr = io::stderr().lock();
-    let colour = match level {
-        Level::Error => "\x1b[1;31m",
-        Level::Warning => "\x1b[1;33m",
+    const RED: Style = AnsiColor::Red.on_default().bold();
+    const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+    let (style, word) = match level {
+        Level::Error => (RED, "error"),
+        Level::Warning => (YELLOW, "warning"),
     };
     // Where stderr is closed there is nobody to tell.
-    let _ = if is_coloured(&stderr) {
-        writeln!(stderr, "{colour}{level}:\x1b[0m {text}")
-    } else {
-        writeln!(stderr, "{level}: {text}")
-    };
-}
-
-/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set to something.
-pub(super) fn is_coloured(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {text}");
 }
 
 /// How many bytes a long work has taken, on a terminal.

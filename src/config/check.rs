@@ -11,9 +11,12 @@ use url::Host;
 
 use super::file::Serves;
 use super::{Config, Endpoint, at};
+use crate::fhir::suggest;
 use crate::json::lexer::MOST_DEPTH;
+use crate::model::Role;
 use crate::net::address::CanonicalPath;
-use crate::policy::Finding;
+use crate::policy::{Finding, Policy, RoleView};
+use crate::redact::Plan;
 
 /// The longest name of an endpoint.
 const LONGEST_NAME: usize = 64;
@@ -46,7 +49,66 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What in the gateway file does not fit the policy.
+    pub fn check_policy(&self, policy: &Policy) -> Findings {
+        let mut check = Check { config: self, found: Findings::default() };
+        let known_roles: Vec<&str> = policy.roles().map(|(role, _)| role.as_str()).collect();
+        let known_documents: Vec<&str> = policy.documents().map(|(name, _)| name).collect();
+        for rule in &self.file.roles {
+            check.known("role", &known_roles, &rule.value.role, at(rule));
+        }
+        for endpoint in self.endpoints() {
+            let documents: &[(String, Spanned<String>)] = match &endpoint.serves {
+                Serves::Fhir => &[],
+                Serves::Documents(documents) => documents,
+            };
+            for (_, document) in documents {
+                check.known("document", &known_documents, &document.value, at(document));
+            }
+            for role in &endpoint.roles {
+                check.known("role", &known_roles, &role.value, at(role));
+                if let Some(view) = policy.role(&Role::new(&role.value)) {
+                    check.view(view, role, documents);
+                }
+            }
+        }
+        check.found
+    }
+}
+
 impl Check<'_> {
+    fn known(&mut self, what: &str, known: &[&str], name: &str, at: Location) {
+        if !known.contains(&name) {
+            let suggestion = match suggest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("it has {}", known.join(", ")),
+            };
+            self.mistake(at, format!("the policy has no {what} {name}"), Some(&suggestion));
+        }
+    }
+
+    /// Whether what a role sees at an endpoint can be shown.
+    fn view(&mut self, view: &RoleView, role: &Spanned<String>, documents: &[(String, Spanned<String>)]) {
+        let mut plans: Vec<&Plan> = Vec::new();
+        if documents.is_empty() {
+            plans.push(view.plan());
+        }
+        for (_, document) in documents {
+            match view.document(&document.value) {
+                Some(plan) => plans.push(plan),
+                None => {
+                    let message = format!("the role {} sees nothing of {}", role.value, document.value);
+                    self.warning(at(role), message, None);
+                }
+            }
+        }
+        if self.config.secrets().is_none() && plans.iter().any(|plan| plan.needs_secret()) {
+            let message = format!("the role {} sees pseudonyms or moved dates, and there is no key for them", role.value);
+            self.mistake(at(role), message, Some("secrets: { file: secrets.yaml }"));
+        }
+    }
+
     fn mistake(&mut self, at: Location, message: impl Into<Box<str>>, suggestion: Option<&str>) {
         self.found.mistakes.push(self.config.finding(at, message, suggestion));
     }

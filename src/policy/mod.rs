@@ -22,6 +22,9 @@ mod treatment;
 mod view;
 
 
+#[cfg(test)]
+mod agreement;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

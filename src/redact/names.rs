@@ -7,7 +7,13 @@ use super::plan::Edge;
 
 #[derive(Debug)]
 pub(super) struct Names {
-    slots: Box<[Option<(Box<[u8]>, Edge)>]>,
+    slots: Box<[Option<Named>]>,
+}
+
+#[derive(Debug, Clone)]
+struct Named {
+    name: Box<[u8]>,
+    edge: Edge,
 }
 
 impl Names {
@@ -21,7 +27,7 @@ impl Names {
                 at = (at + 1) & mask;
             }
             if let Some(slot) = slots.get_mut(at) {
-                *slot = Some((name.as_bytes().into(), edge));
+                *slot = Some(Named { name: name.as_bytes().into(), edge });
             }
         }
         Self { slots: slots.into() }
@@ -32,9 +38,9 @@ impl Names {
     pub(super) fn get(&self, name: &[u8]) -> Option<&Edge> {
         let mask = self.slots.len() - 1;
         let mut at = hash(name) & mask;
-        while let Some(Some((known, edge))) = self.slots.get(at) {
-            if **known == *name {
-                return Some(edge);
+        while let Some(Some(named)) = self.slots.get(at) {
+            if *named.name == *name {
+                return Some(&named.edge);
             }
             at = (at + 1) & mask;
         }

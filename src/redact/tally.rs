@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::plan::{ElementId, OwnerId, Plan};
 
 /// The most ids that a tally notes of one kind; those beyond it are only counted.
-pub const MOST_IDS: usize = 10_000;
+pub(super) const MOST_IDS: usize = 10_000;
 
 /// The longest id that a tally notes, in bytes; a longer one is only counted. FHIR allows 64.
-pub const LONGEST_ID: usize = 256;
+pub(super) const LONGEST_ID: usize = 256;
 
 /// What happened to an element, how many times. An array counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

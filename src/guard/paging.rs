@@ -1,0 +1,175 @@
+//! Page links: the caller's own, bound to the endpoint, the caller, the role and the policy (L18).
+//!
+//! An upstream names the next page in ways of its own, so its parameters cannot be checked like a search's. Instead the
+//! gateway puts a tag on each link that it hands out, and takes back what bears one: what it has not handed out to this
+//! caller in this role under this policy is refused. The tag must never cover a parameter that the guard would refuse.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::query::Parameter;
+
+/// The parameter that holds a link's tag: the resource type, a dot, and the authentication code.
+pub const TAG: &str = "_fieldgate";
+
+/// The parameters in which servers keep the state of a search between its pages. An endpoint may name more.
+const STATE: &[&str] = &[
+    "_bundletype",
+    "_cursor",
+    "_getpages",
+    "_getpagesoffset",
+    "_offset",
+    "_page",
+    "_page_token",
+    "_pageId",
+    "_skip",
+    "__page-id",
+    "__page-offset",
+    "__t",
+    "__token",
+    "-pageContext",
+    "-pageDirection",
+    "ct",
+    "cursor",
+    "page",
+    "pageToken",
+    "page_token",
+    "sessionID",
+];
+
+/// The key of page links' tags. It is never printed.
+pub struct PageKey([u8; 32]);
+
+impl PageKey {
+    /// A key of these bytes, which must have come from a random generator or from a secret by a use of its own. Gateways
+    /// that serve one another's page links share it.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for PageKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PageKey")
+    }
+}
+
+/// What a page link is bound to, besides its path and its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// The endpoint's name.
+    pub endpoint: &'a str,
+    /// The caller's name.
+    pub caller: &'a str,
+    /// The role's name.
+    pub role: &'a str,
+    /// The generation of the policy.
+    pub generation: &'a str,
+}
+
+/// The resource type that a query's tag names, if it has one. Nothing is proven by it.
+pub fn claimed_type(query: &str) -> Option<&str> {
+    let tag = query.split('&').find_map(|part| part.strip_prefix(TAG)?.strip_prefix('='))?;
+    tag.split_once('.').map(|(resource, _)| resource)
+}
+
+/// Whether a parameter holds the state of a search between its pages.
+pub(super) fn is_state(name: &str, more: &[Box<str>]) -> bool {
+    STATE.contains(&name) || more.iter().any(|known| **known == *name)
+}
+
+/// The tag of a link.
+pub(super) fn tag(
+    key: &PageKey,
+    bound: Bound<'_>,
+    resource: &str,
+    path: &str,
+    parameters: &[Parameter],
+) -> Option<String> {
+    let code = mac(key, bound, resource, path, parameters)?.finalize().into_bytes();
+    Some(format!("{resource}.{}", URL_SAFE_NO_PAD.encode(code)))
+}
+
+/// Whether this is the tag of the link.
+pub(super) fn bears(
+    key: &PageKey,
+    bound: Bound<'_>,
+    resource: &str,
+    path: &str,
+    parameters: &[Parameter],
+    tag: &str,
+) -> bool {
+    let code = tag.split_once('.').filter(|(claimed, _)| *claimed == resource).map(|(_, code)| code);
+    let code = code.and_then(|code| URL_SAFE_NO_PAD.decode(code).ok());
+    match (code, mac(key, bound, resource, path, parameters)) {
+        (Some(code), Some(mac)) => mac.verify_slice(&code).is_ok(),
+        _ => false,
+    }
+}
+
+/// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
+fn mac(
+    key: &PageKey,
+    bound: Bound<'_>,
+    resource: &str,
+    path: &str,
+    parameters: &[Parameter],
+) -> Option<Hmac<Sha256>> {
+    let Bound { endpoint, caller, role, generation } = bound;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
+    let fixed = ["fieldgate page link", endpoint, caller, role, generation, resource, path];
+    let parameters = parameters.iter().flat_map(|(name, value)| [&**name, &**value]);
+    for part in fixed.into_iter().chain(parameters) {
+        // INVARIANT: each part is preceded by its length, so that no two lists of parts are one text.
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Bound<'_> = Bound { endpoint: "ehr", caller: "idp|ada", role: "front-desk", generation: "g1" };
+
+    fn page() -> Vec<Parameter> {
+        vec![("_getpages".into(), "1".into()), ("_getpagesoffset".into(), "20".into())]
+    }
+
+    #[test]
+    fn l18_a_tag_holds_for_its_link_its_caller_its_role_and_its_policy_alone() {
+        let key = PageKey::new([7; 32]);
+        let given = tag(&key, BOUND, "Patient", "/", &page()).unwrap();
+        assert!(bears(&key, BOUND, "Patient", "/", &page(), &given));
+        for other in [
+            Bound { endpoint: "other", ..BOUND },
+            Bound { caller: "idp|eve", ..BOUND },
+            Bound { role: "clinician", ..BOUND },
+            Bound { generation: "g2", ..BOUND },
+        ] {
+            assert!(!bears(&key, other, "Patient", "/", &page(), &given), "{other:?}");
+        }
+        assert!(!bears(&PageKey::new([8; 32]), BOUND, "Patient", "/", &page(), &given));
+        assert!(!bears(&key, BOUND, "Observation", "/", &page(), &given));
+        assert!(!bears(&key, BOUND, "Patient", "/Patient", &page(), &given));
+        let mut changed = page();
+        changed[1].1 = "40".into();
+        assert!(!bears(&key, BOUND, "Patient", "/", &changed, &given));
+        let mut shifted = page();
+        shifted[0] = ("_getpages1".into(), String::new());
+        assert!(!bears(&key, BOUND, "Patient", "/", &shifted, &given));
+        for wrong in ["", "Patient", "Patient.", "Patient.AAAA", &given.replace("Patient", "Observation")] {
+            assert!(!bears(&key, BOUND, "Patient", "/", &page(), wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_claimed_type_is_read_from_the_tag() {
+        assert_eq!(claimed_type("_getpages=1&_fieldgate=Patient.abc"), Some("Patient"));
+        assert_eq!(claimed_type("_getpages=1"), None);
+        assert_eq!(claimed_type("_fieldgate=abc"), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! Every error and its answer: the one place that knows statuses.
+//!
+//! An answer says what to change. It never holds a value, a token, an id, or anything that an upstream wrote.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::access::Denied;
+use crate::audit::JournalError;
+use crate::fhir::outcome::{IssueType, Severity};
+use crate::fhir::{InteractionError, OperationOutcome};
+use crate::guard::{GuardError, QueryError};
+use crate::identity::{Reason, Unauthenticated};
+use crate::net::address::PathError;
+use crate::net::coding::CodingError;
+use crate::net::upstream::{UpstreamBodyError, UpstreamError};
+use crate::policy;
+use crate::redact::RedactError;
+
+/// Why a request is not answered with what it asks for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The gateway has more requests than it takes on.
+    #[error("the gateway is busy: try again in a second")]
+    Busy,
+    /// The request has more than one reading, or one that nobody needs.
+    #[error("the request can't be taken as it was sent: {0}")]
+    Message(&'static str),
+    /// The version of HTTP has no way to tell a body that was cut off.
+    #[error("this version of HTTP is not spoken here: use HTTP/1.1 or HTTP/2")]
+    Version,
+    /// A body whose length is not told beforehand.
+    #[error("send the body with a Content-Length and without Transfer-Encoding")]
+    Length,
+    /// The path and query are longer than the limit.
+    #[error("the path and query are too long: search with POST and _search")]
+    Target,
+    /// The path has more than one reading.
+    #[error("the path can't be used")]
+    Path(#[source] PathError),
+    /// Nobody is proven.
+    #[error("the caller isn't proven")]
+    Unauthenticated(Unauthenticated),
+    /// No endpoint is at the path, or it has no such document.
+    #[error("nothing is served at this path")]
+    NoEndpoint,
+    /// A header stands more than once or has no meaning.
+    #[error("the header {0} must stand once, with a value that it can have")]
+    Header(HeaderName),
+    /// The caller may act in no role here, or not in the one that it asks for.
+    #[error("the caller may not act here in this role: name one of its roles with the header Fieldgate-Role")]
+    Role,
+    /// The purpose is beyond the token's.
+    #[error("the token does not allow this purpose: name one that it allows with the header Purpose-Of-Use")]
+    Purpose,
+    /// The caller is not in good standing.
+    #[error(transparent)]
+    Standing(Denied),
+    /// The request is no interaction.
+    #[error(transparent)]
+    Interaction(InteractionError),
+    /// The method is none that documents are read with.
+    #[error("documents are read with GET or HEAD")]
+    Method,
+    /// The caller takes no JSON.
+    #[error("only JSON is served: leave the header Accept out or name application/fhir+json in it")]
+    NotAcceptable,
+    /// The policy says no.
+    #[error(transparent)]
+    Policy(policy::Denied),
+    /// The guard says no.
+    #[error(transparent)]
+    Guard(GuardError),
+    /// A form that is not one.
+    #[error("a search by POST has a body of the type application/x-www-form-urlencoded")]
+    Form,
+    /// A form over the limit.
+    #[error("the form is too large: search in steps")]
+    FormTooLarge,
+    /// A form that did not come in time, or not whole.
+    #[error("the form did not come whole and in time: send it again")]
+    FormIncomplete,
+    /// The audit record could not be written.
+    #[error("the request can't be recorded now, so it can't be answered: try again later")]
+    Audit(#[source] JournalError),
+    /// The audit record was not written in time.
+    #[error("the request was not recorded in time, so it can't be answered: try again later")]
+    AuditTimedOut,
+    /// The upstream did not answer.
+    #[error("the upstream can't be asked")]
+    Upstream(#[source] UpstreamError),
+    /// The upstream's response can't be filtered with certainty.
+    #[error("the upstream's response can't be passed on")]
+    Response(#[source] Failure),
+    /// The upstream answered with an error whose text is not passed on.
+    #[error("the upstream refused the request")]
+    Refused(StatusCode),
+    /// The resource is not there, or not for this role: both look the same (L09).
+    #[error("there is no such resource, or this role does not see it")]
+    Absent,
+    /// No randomness.
+    #[error("the gateway can't work now: try again later")]
+    Randomness,
+}
+
+/// Why an upstream's response can't be passed on, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// A redirect, a part of a whole, or another status that was not asked for.
+    #[error("the upstream answered with a status that makes no sense here")]
+    Status,
+    /// Not JSON in UTF-8 by its own words.
+    #[error("the upstream's response does not say that it is JSON in UTF-8")]
+    MediaType,
+    /// The content coding.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
+    /// The JSON.
+    #[error(transparent)]
+    Redact(#[from] RedactError),
+    /// The body did not come whole.
+    #[error(transparent)]
+    Body(#[from] UpstreamBodyError),
+    /// All responses together hold too much.
+    #[error("the gateway holds too much at this moment")]
+    Capacity,
+}
+
+impl Failure {
+    /// The name of the reason in `fieldgate_failed_closed_total` and in audit records.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Status => "upstream-status",
+            Self::MediaType => "media-type",
+            Self::Coding(CodingError::Unknown | CodingError::Stacked) => "content-coding",
+            Self::Coding(CodingError::TooLarge { .. }) => "body-size",
+            Self::Coding(CodingError::Bomb { .. }) => "expansion",
+            Self::Coding(
+                CodingError::Truncated
+                | CodingError::Trailing
+                | CodingError::Gzip(_)
+                | CodingError::Brotli
+                | CodingError::Zstd(_),
+            ) => "content-damaged",
+            Self::Redact(_) => "json",
+            Self::Body(UpstreamBodyError::TimedOut(_)) => "upstream-stalled",
+            Self::Body(UpstreamBodyError::CutOff(_) | UpstreamBodyError::Failed) => "upstream-cut-off",
+            Self::Capacity => "held-bytes",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Body(UpstreamBodyError::TimedOut(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Capacity => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Status | Self::MediaType | Self::Coding(_) | Self::Redact(_) | Self::Body(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+}
+
+/// The answer to a refusal.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Refusal {
+    /// The status, the kind of issue, and the name of the reason in `fieldgate_refused_total` and in audit records.
+    fn kind(&self) -> (StatusCode, IssueType, &'static str) {
+        use IssueType as Issue;
+        match self {
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Issue::Throttled, "busy"),
+            Self::Message(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "message"),
+            Self::Version => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Issue::NotSupported, "version"),
+            Self::Length => (StatusCode::LENGTH_REQUIRED, Issue::Structure, "length"),
+            Self::Target => (StatusCode::URI_TOO_LONG, Issue::TooLong, "target"),
+            Self::Path(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "path"),
+            Self::Unauthenticated(Unauthenticated { reason, .. }) => match reason {
+                Reason::Missing => (StatusCode::UNAUTHORIZED, Issue::Login, "no-credentials"),
+                Reason::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, Issue::Transient, "keys-unavailable"),
+                // The reasons may grow; each of them is a caller who is not proven.
+                _ => (StatusCode::UNAUTHORIZED, Issue::Unknown, "credentials"),
+            },
+            Self::NoEndpoint => (StatusCode::NOT_FOUND, Issue::NotFound, "no-endpoint"),
+            Self::Header(_) => (StatusCode::BAD_REQUEST, Issue::Value, "header"),
+            Self::Role => (StatusCode::FORBIDDEN, Issue::Forbidden, "role"),
+            Self::Purpose => (StatusCode::FORBIDDEN, Issue::Forbidden, "purpose"),
+            Self::Standing(denied) => match denied {
+                Denied::Ended { .. } => (StatusCode::FORBIDDEN, Issue::Forbidden, "ended"),
+                Denied::Address => (StatusCode::FORBIDDEN, Issue::Forbidden, "address"),
+                Denied::Hours { .. } => (StatusCode::FORBIDDEN, Issue::Forbidden, "hours"),
+                Denied::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, Issue::Throttled, "rate"),
+            },
+            Self::Interaction(error) => match error {
+                InteractionError::UnknownPath | InteractionError::UnknownType { .. } => {
+                    (StatusCode::NOT_FOUND, Issue::NotSupported, "no-interaction")
+                }
+                InteractionError::InvalidId { .. } => (StatusCode::BAD_REQUEST, Issue::Value, "no-interaction"),
+                InteractionError::MissingCriteria => (StatusCode::BAD_REQUEST, Issue::Required, "no-interaction"),
+                InteractionError::MethodNotAllowed { .. } => {
+                    (StatusCode::METHOD_NOT_ALLOWED, Issue::NotSupported, "method")
+                }
+            },
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, Issue::NotSupported, "method"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
+            Self::Policy(_) => (StatusCode::FORBIDDEN, Issue::Forbidden, "policy"),
+            Self::Guard(error) => match error {
+                GuardError::Query(QueryError::TooMany) => {
+                    (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooCostly, "query")
+                }
+                GuardError::Query(_) | GuardError::Name(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "query"),
+                GuardError::Format => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
+                GuardError::Value { .. } => (StatusCode::BAD_REQUEST, Issue::Value, "query"),
+                GuardError::Unknown { .. } => (StatusCode::FORBIDDEN, Issue::NotSupported, "search-unknown"),
+                GuardError::Hidden { .. } => (StatusCode::FORBIDDEN, Issue::Forbidden, "search-hidden"),
+                GuardError::Modifier { .. } | GuardError::Unfollowed { .. } | GuardError::Unsupported { .. } => {
+                    (StatusCode::FORBIDDEN, Issue::NotSupported, "search-unsupported")
+                }
+                GuardError::PageLink => (StatusCode::FORBIDDEN, Issue::Forbidden, "page-link"),
+                GuardError::Interaction { .. } => (StatusCode::FORBIDDEN, Issue::NotSupported, "interaction"),
+            },
+            Self::Form => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Issue::Structure, "form"),
+            Self::FormTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooLong, "form"),
+            Self::FormIncomplete => (StatusCode::REQUEST_TIMEOUT, Issue::Timeout, "form"),
+            Self::Audit(_) | Self::AuditTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Issue::NoStore, "audit"),
+            Self::Upstream(error) => match error {
+                UpstreamError::ConnectTimedOut(_) | UpstreamError::ResponseTimedOut(_) => {
+                    (StatusCode::GATEWAY_TIMEOUT, Issue::Timeout, "upstream-timeout")
+                }
+                UpstreamError::Target
+                | UpstreamError::Unreachable(_)
+                | UpstreamError::Tls(_)
+                | UpstreamError::RequestBody(_)
+                | UpstreamError::BadResponse(_)
+                | UpstreamError::Framing => (StatusCode::BAD_GATEWAY, Issue::Transient, "upstream"),
+            },
+            Self::Response(failure) => (failure.status(), Issue::Exception, failure.reason()),
+            Self::Refused(status) => (*status, Issue::Processing, "upstream-status"),
+            Self::Absent => (StatusCode::NOT_FOUND, Issue::NotFound, "absent"),
+            Self::Randomness => (StatusCode::SERVICE_UNAVAILABLE, Issue::Transient, "randomness"),
+        }
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// The name of the reason.
+    pub(super) fn reason(&self) -> &'static str {
+        self.kind().2
+    }
+
+    /// The answer: an OperationOutcome where FHIR is spoken, a problem (RFC 9457) elsewhere.
+    pub(super) fn answer(&self, is_fhir: bool) -> Answered {
+        let (status, issue, _) = self.kind();
+        let (media_type, body) = if is_fhir {
+            let mut outcome = OperationOutcome::new(Severity::Error, issue, self.text());
+            if let Self::Guard(GuardError::Hidden { element, .. }) = self {
+                outcome = outcome.about(element.to_string());
+            }
+            (OperationOutcome::MEDIA_TYPE, outcome.to_bytes())
+        } else {
+            let title = status.canonical_reason().unwrap_or("Error");
+            let problem = json!({ "title": title, "status": status.as_u16(), "detail": self.text() });
+            ("application/problem+json", problem.to_string().into_bytes())
+        };
+        let mut headers = self.headers();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Answered { status, headers, body: body.into() }
+    }
+
+    /// What the caller is told: the refusal and, where it is about the caller's own request, what is behind it.
+    fn text(&self) -> String {
+        let mut text = self.to_string();
+        let told: Option<&(dyn Error + 'static)> = match self {
+            Self::Path(error) => Some(error),
+            Self::Unauthenticated(unauthenticated) => Some(&unauthenticated.reason),
+            Self::Guard(error) => error.source(),
+            // One level: these name what happened, and neither an address nor a byte of what was sent.
+            Self::Upstream(error) => Some(error),
+            Self::Response(failure) => Some(failure),
+            _ => None,
+        };
+        if let Some(told) = told {
+            let _ = write!(text, ": {told}");
+        }
+        text
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match self {
+            Self::Unauthenticated(Unauthenticated { reason: Reason::KeysUnavailable, .. }) | Self::Busy => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Unauthenticated(Unauthenticated { challenge, .. }) => {
+                headers.insert(WWW_AUTHENTICATE, challenge.clone());
+            }
+            Self::Standing(Denied::Rate { retry_after }) => {
+                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+                if let Ok(value) = HeaderValue::try_from(seconds.to_string()) {
+                    headers.insert(RETRY_AFTER, value);
+                }
+            }
+            Self::Interaction(InteractionError::MethodNotAllowed { allowed }) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allowed));
+            }
+            Self::Method => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            _ => {}
+        }
+        headers
+    }
+}

@@ -1,0 +1,226 @@
+//! Objects and arrays that are decided member by member.
+
+use super::super::output::{Mark, Output, Sink};
+use super::super::plan::{Action, Edge, OwnerId, Plan, StateId, TableId};
+use super::super::tally::Fate;
+use super::{Mode, Redactor, Result};
+
+/// An object or an array that is decided member by member.
+pub(super) struct Frame {
+    pub(super) kind: Opened,
+    pub(super) mark: Mark,
+    pub(super) edge: Edge,
+    /// Whether anything of it has been let through, so that a comma is due.
+    pub(super) emitted: bool,
+    /// Whether a value in it closed with a stamp or an ensured member.
+    pub(super) ensured: bool,
+}
+
+pub(super) enum Opened {
+    Object { state: StateId, discriminator: Option<Discriminator> },
+    Array { items: Edge, state: Option<StateId>, place: usize, aligned: bool, nulls: usize },
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Discriminator {
+    pub(super) table: TableId,
+    pub(super) seen: bool,
+}
+
+/// A discriminated object on the way in.
+pub(super) struct Resource {
+    pub(super) owner: OwnerId,
+    pub(super) frame: usize,
+    pub(super) fragment: bool,
+    pub(super) fragments: usize,
+    pub(super) subject: Option<Box<str>>,
+}
+
+/// An envelope whose object has not been seen yet.
+pub(super) struct Envelope {
+    pub(super) frame: usize,
+    pub(super) outer_opened: usize,
+    pub(super) withheld: bool,
+}
+
+impl Redactor {
+    /// Into an object that has said what it is and is seen.
+    pub(super) fn enter<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        out: &mut Output<'_, S>,
+        at: &mut usize,
+    ) -> Result<bool> {
+        let Mode::Enter { edge, table, state, owner, subject } = std::mem::replace(&mut self.mode, Mode::Walk) else {
+            return Ok(true);
+        };
+        if self.in_envelope() {
+            // The envelope is decided, and each one around it: all of their frames stay.
+            if let Some(outermost) = self.envelopes.first() {
+                self.opened = outermost.outer_opened;
+            }
+            self.envelopes.clear();
+        }
+        let fragment = plan.table(table).is_some_and(|table| table.fragments);
+        let frame = self.frames.len();
+        self.open_object(plan, edge, state, Some(Discriminator { table, seen: false }), out.input, at)?;
+        let fragments = self.fragments.len();
+        self.resources.push(Resource { owner, frame, fragment, fragments, subject });
+        Ok(true)
+    }
+
+    pub(super) fn open_object(
+        &mut self,
+        plan: &Plan,
+        edge: Edge,
+        state: StateId,
+        discriminator: Option<Discriminator>,
+        input: &[u8],
+        at: &mut usize,
+    ) -> Result<()> {
+        self.open(edge, Opened::Object { state, discriminator }, input, at)?;
+        if plan.state(state).is_some_and(|state| state.envelope) {
+            let frame = self.frames.len() - 1;
+            self.envelopes.push(Envelope { frame, outer_opened: self.opened, withheld: false });
+            self.opened = self.frames.len();
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_array(&mut self, plan: &Plan, edge: Edge, input: &[u8], at: &mut usize) -> Result<()> {
+        let state = match edge.action {
+            Action::Descend(state) => Some(state),
+            _ => None,
+        };
+        let aligned = match state {
+            Some(state) => plan.state(state).is_some_and(|state| state.aligned),
+            None => matches!(edge.action, Action::Scalar(_)),
+        };
+        let items = Edge { element: None, ..edge };
+        self.open(edge, Opened::Array { items, state, place: 0, aligned, nulls: 0 }, input, at)
+    }
+
+    /// Opens a frame, whose lead and bracket go to the skeleton.
+    pub(super) fn open(&mut self, edge: Edge, kind: Opened, input: &[u8], at: &mut usize) -> Result<()> {
+        let start = *at;
+        self.lexer.next(input, at).map_err(|error| self.syntax(error))?;
+        let mark = self.skeleton.mark();
+        self.stage_lead(start, input);
+        self.skeleton.keep(start..*at);
+        self.frames.push(Frame { kind, mark, edge, emitted: false, ensured: false });
+        self.lead.restart(*at);
+        self.mode = Mode::Walk;
+        Ok(())
+    }
+
+    /// Behind the closing bracket of the innermost frame.
+    pub(super) fn close<S: Sink + ?Sized>(&mut self, plan: &Plan, end: usize, out: &mut Output<'_, S>) -> Result<()> {
+        self.check_lead(end)?;
+        let depth = self.frames.len() - 1;
+        let mut stays = true;
+        if self.envelopes.last().is_some_and(|envelope| envelope.frame == depth)
+            && let Some(envelope) = self.envelopes.pop()
+        {
+            self.opened = envelope.outer_opened;
+            stays = !envelope.withheld && self.frames.last().is_some_and(|frame| frame.emitted);
+            if stays {
+                self.open_frames(out);
+            }
+        }
+        if stays {
+            self.append(plan, out);
+        }
+        let stays = stays && self.opened > depth;
+        let Some(frame) = self.frames.pop() else { return Ok(()) };
+        if stays {
+            if let Opened::Array { aligned: true, nulls, .. } = frame.kind {
+                (0..nulls).for_each(|_| self.made(b",null", out));
+            }
+            let carried = std::mem::take(&mut self.lead.carried);
+            self.made(&carried, out);
+            self.content(self.lead.from..end, out);
+        } else {
+            self.skeleton.truncate(frame.mark);
+        }
+        self.opened = self.opened.min(depth);
+        if self.resources.last().is_some_and(|resource| resource.frame == depth)
+            && let Some(resource) = self.resources.pop()
+            && !resource.fragment
+        {
+            self.fragments.truncate(resource.fragments);
+        }
+        self.tally.count(frame.edge.element, if stays { Fate::Released } else { Fate::Withheld });
+        if let Some(parent) = self.frames.last_mut() {
+            parent.ensured |= frame.ensured;
+        }
+        if let (false, Some(nulls)) = (stays, self.nulls()) {
+            *nulls += 1;
+        }
+        self.lead.restart(end);
+        self.after_value();
+        Ok(())
+    }
+
+    /// Writes what a state adds at the end of its objects and arrays.
+    pub(super) fn append<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) {
+        let Some(frame) = self.frames.last() else { return };
+        let (append, ensure) = match frame.kind {
+            Opened::Object { state, .. } => {
+                let Some(state) = plan.state(state) else { return };
+                (Some(&*state.append), state.ensure.as_deref().filter(|_| !frame.ensured))
+            }
+            Opened::Array { state, .. } => (None, state.and_then(|id| plan.state(id)?.stamp.as_deref())),
+        };
+        for made in [append, ensure].into_iter().flatten().filter(|made| !made.is_empty()) {
+            self.open_frames(out);
+            if self.last_emitted() {
+                self.made(b",", out);
+            }
+            if let Some(frame) = self.frames.last_mut() {
+                frame.emitted = true;
+            }
+            self.made(made.as_bytes(), out);
+        }
+        let ensures = match self.frames.last().map(|frame| &frame.kind) {
+            Some(Opened::Object { state, .. }) => plan.state(*state).is_some_and(|state| state.ensure.is_some()),
+            Some(Opened::Array { state: Some(state), .. }) => {
+                plan.state(*state).is_some_and(|state| state.stamp.is_some())
+            }
+            _ => false,
+        };
+        if let Some(frame) = self.frames.last_mut() {
+            // The parent of this frame has its stamp; what is ensured within this frame alone ends here.
+            frame.ensured = ensures || (frame.ensured && matches!(frame.kind, Opened::Array { .. }));
+        }
+    }
+
+    pub(super) fn last_emitted(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.emitted)
+    }
+
+    /// Whether the innermost frame is an undecided envelope.
+    pub(super) fn in_envelope(&self) -> bool {
+        self.envelopes.last().is_some_and(|envelope| envelope.frame + 1 == self.frames.len())
+    }
+
+    pub(super) fn withhold_envelope(&mut self) {
+        if self.in_envelope()
+            && let Some(envelope) = self.envelopes.last_mut()
+        {
+            envelope.withheld = true;
+        }
+    }
+
+    pub(super) fn in_aligned(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame { kind: Opened::Array { aligned: true, .. }, .. }))
+    }
+
+    /// How many items of the innermost frame, an aligned array, wait as `null`.
+    #[inline]
+    pub(super) fn nulls(&mut self) -> Option<&mut usize> {
+        match self.frames.last_mut() {
+            Some(Frame { kind: Opened::Array { aligned: true, nulls, .. }, .. }) => Some(nulls),
+            _ => None,
+        }
+    }
+}
