@@ -77,7 +77,7 @@ def same_question_other_fields(stage):
         extension, = registrar[element]["extension"]
         assert extension["url"].endswith("/data-absent-reason") and extension["valueCode"] == "masked", extension
     assert set(registrar) == {"resourceType", "id", "meta", "active", "name", "_birthDate", "_gender"}, sorted(registrar)
-    # Born in 1931, so over 89: no year at all. 981 has more than 20,000 people.
+    # Born in 1899, so over 89: no year at all. 981 has more than 20,000 people.
     assert "birthDate" not in analyst and "name" not in analyst and "id" in analyst, sorted(analyst)
     again = stage.caller("analyst").get(f"Patient/{planted.PATIENT}").json()
     pseudonym = analyst["identifier"][0]["value"]

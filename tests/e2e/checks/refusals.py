@@ -15,7 +15,7 @@ def hidden_parameter(stage):
 @check("refusals: the same element by POST, prefix, modifier, chain, reverse chain, sort and inclusion")
 def ways_around(stage):
     desk = stage.caller("front-desk")
-    born = asked(stage, "1931-10-22")
+    born = asked(stage, "1899-10-22")
     form = f"birthdate=gt{born}".encode()
     refused(stage, desk.ask("POST", "Patient/_search", headers=FORM, body=form), "birthdate", "Patient.birthDate")
     for path in [
@@ -25,7 +25,7 @@ def ways_around(stage):
         refused(stage, desk.get(path), "birthdate", path)
     for path, parameter in [
         (f"Appointment?patient.birthdate={born}", "chain"), (f"Observation?subject:Patient.birthdate={born}", "chain"),
-        ("Patient?_has:Condition:patient:code=38341003", "_has"), ("Patient?_filter=birthdate%20eq%201931-10-23", "_filter"),
+        ("Patient?_has:Condition:patient:code=38341003", "_has"), ("Patient?_filter=birthdate%20eq%201899-10-23", "_filter"),
         (f"Patient?identifier={asked(stage, 'canary-query-identifier')}", "identifier"), ("Patient?_text=canary", "_text"),
         ("Patient?address-city=Boston", "address-city"), ("Observation?_include=Observation:performer", "_include"),
     ]:
@@ -59,7 +59,7 @@ def page_links(stage):
         answer = stage.caller(role).get(link)
         assert answer.status == 403, f"{role} follows the front desk's link: {answer.status}"
     joint = "&" if "?" in link else "?"
-    answer = desk.get(f"{link}{joint}birthdate=1931-10-23")
+    answer = desk.get(f"{link}{joint}birthdate=1899-10-23")
     assert answer.status == 403, f"a link with one more parameter: {answer.status}"
 
 

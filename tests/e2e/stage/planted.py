@@ -1,6 +1,7 @@
 """Resources with a canary in every place that the restricted roles of policy.yaml do not see.
 
-A canary is a value that stands nowhere else. If one turns up where it must not, its name says which element leaked.
+A canary is a value that stands nowhere else; dates are of the 1890s, so that no synthetic patient shares them. If one turns
+up where it must not, its name says which element leaked.
 """
 
 import secrets
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 PATIENT = "planted-patient"
 PHONE = "+1 617 555 0142"
-BIRTH_DATE = "1931-10-23"
+BIRTH_DATE = "1899-10-23"
 APPOINTMENT = "planted-appointment"
 SECRET_APPOINTMENT = "planted-secret-appointment"
 LABORATORY = "planted-laboratory"
@@ -57,7 +58,7 @@ def bundle(canaries: Canaries) -> dict:
         "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{new("Patient.text")}</div>'},
         "extension": extension("Patient"),
         "contained": [{"resourceType": "Practitioner", "id": "doctor", "name": [{"family": "Inside"}],
-                       "identifier": [{"value": new("Patient.contained.identifier")}], "birthDate": fixed("Patient.contained.birthDate", "1958-03-17")}],
+                       "identifier": [{"value": new("Patient.contained.identifier")}], "birthDate": fixed("Patient.contained.birthDate", "1898-03-17")}],
         "identifier": [{"system": "http://hl7.org/fhir/sid/us-ssn", "value": new("Patient.identifier"),
                         "assigner": {"display": new("Patient.identifier.assigner")}}],
         "active": True,
@@ -69,7 +70,7 @@ def bundle(canaries: Canaries) -> dict:
         "_birthDate": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/patient-birthTime",
                                       "valueDateTime": fixed("Patient.birthDate.extension", f"{BIRTH_DATE}T04:17:09Z")}]},
         "deceasedDateTime": fixed("Patient.deceased", "2019-07-04T11:52:33Z"),
-        "address": [{"line": [new("Patient.address.line")], "city": new("Patient.address.city"), "postalCode": fixed("Patient.address.postalCode", "98117")}],
+        "address": [{"line": [new("Patient.address.line")], "city": new("Patient.address.city"), "postalCode": fixed("Patient.address.postalCode", "98117-4402")}],
         "maritalStatus": concept("Patient.maritalStatus"),
         "contact": [{"name": {"family": new("Patient.contact.name")}, "telecom": [{"system": "phone", "value": new("Patient.contact.telecom")}]}],
         "communication": [{"language": concept("Patient.communication.language")}],
