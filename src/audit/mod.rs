@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 /// Where the trail is kept: the `audit` part of the gateway file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The directory, from the gateway file's folder on. Made with mode 0700 if it is not there.

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::check::CheckedConfig;
-use super::terminal::with_causes;
-use crate::app;
+use crate::app::{self, with_causes};
 use crate::config::{Config, ConfigError};
 use crate::fhir::Definitions;
 use crate::policy::{Finding, Policy, Position};
 
 /// All that is wrong with a gateway file. The policy's own mistakes are not told: `check` reads the policy as well.
-pub(super) fn check(path: &Path, definitions: &Definitions, today: Date) -> CheckedConfig {
+pub(super) fn check(path: &Path, definitions: &Definitions, now: Timestamp, today: Date) -> CheckedConfig {
     let config = match Config::read(path) {
         Ok(config) => config,
         Err(ConfigError::Syntax(mistake)) => return refused(mistake),
@@ -32,7 +32,7 @@ pub(super) fn check(path: &Path, definitions: &Definitions, today: Date) -> Chec
     if let Some(policy) = &policy {
         found.extend(config.check_policy(policy));
     }
-    found.extend(app::check_files(&config));
+    found.extend(app::check_files(&config, now));
     CheckedConfig { mistakes: found.mistakes, warnings: found.warnings, policy: Some(config.policy()) }
 }
 

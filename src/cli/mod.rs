@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod check;
 pub mod explain;
+mod gateway_file;
 mod policy_file;
 mod redact;
 mod terminal;
@@ -50,9 +51,10 @@ impl Cli {
 }
 
 fn run_check(check: &check::Check) -> ExitCode {
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let now = Timestamp::now();
+    let today = now.to_zoned(TimeZone::UTC).date();
     with_definitions(|definitions| {
-        let check_config = |path: &Path| gateway_file::check(path, definitions, today);
+        let check_config = |path: &Path| gateway_file::check(path, definitions, now, today);
         check.run(definitions, today, check_config, &mut anstream::stdout().lock())
     })
 }

@@ -3,12 +3,12 @@
 //! Colours and progress are for terminals. It must never print anything of a document.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::app::with_causes;
 use crate::policy::Finding;
 
 /// How long a command works before it shows its progress, and how often it does from then on.
@@ -32,21 +32,6 @@ pub(super) fn findings<'a>(level: Level, found: impl IntoIterator<Item = &'a Fin
     for finding in found {
         say(level, &finding.to_string());
     }
-}
-
-/// An error and its causes on one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Where a layer passes an error on as it is, it would be said twice.
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            let _ = write!(text, ": {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,14 @@ pub struct Findings {
     pub warnings: Vec<Finding>,
 }
 
+impl Findings {
+    /// Takes other findings in.
+    pub fn extend(&mut self, other: Self) {
+        self.mistakes.extend(other.mistakes);
+        self.warnings.extend(other.warnings);
+    }
+}
+
 struct Check<'a> {
     config: &'a Config,
     found: Findings,

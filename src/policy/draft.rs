@@ -117,7 +117,7 @@ impl Effects {
             Some(Transform::ShiftDays(_)) => (self.masked, self.shifted) = (true, true),
             Some(Transform::Year(_) | Transform::Month(_) | Transform::BirthYear) => self.generalised = true,
             Some(Transform::Zip3 | Transform::Round(_)) => self.generalised = true,
-            Some(Transform::Pseudonym { .. }) => self.pseudonymised = true,
+            Some(Transform::Pseudonym { .. } | Transform::PseudonymReference { .. }) => self.pseudonymised = true,
             Some(Transform::Address | Transform::Reference) | None => {}
         }
     }

@@ -57,11 +57,6 @@ impl Answer {
     pub(super) fn own(body: Bytes) -> Self {
         Self(Kind::Own(Full::new(body)))
     }
-
-    /// A body that came from an upstream.
-    pub(super) fn redacted(body: RedactedBody) -> Self {
-        Self(Kind::Upstream(Box::new(body)))
-    }
 }
 
 impl Body for Answer {
@@ -166,14 +161,19 @@ impl RedactedBody {
         }
     }
 
-    /// The response's head, for an answer with this body.
-    pub(super) fn respond(self, headers: HeaderMap) -> Response<Answer> {
-        let status = self.status;
+    /// The head of an answer that has a head alone.
+    pub(super) fn head(&self, headers: HeaderMap) -> Response<Answer> {
         match &self.opened {
-            Some(opened) => opened.account.response(status, headers, Answer::nothing()).map(|_| Answer::redacted(self)),
-            // INVARIANT: taken by `poll`, `leave` and `end_with_head` alone, none of which came before.
+            Some(opened) => opened.account.response(self.status, headers, Answer::nothing()),
+            // INVARIANT: taken when the answer has ended, and none has before its head was made.
             None => Response::new(Answer::nothing()),
         }
+    }
+
+    /// The answer, with this as its body.
+    pub(super) fn respond(self, headers: HeaderMap) -> Response<Answer> {
+        let head = self.head(headers);
+        head.map(|_| Answer(Kind::Upstream(Box::new(self))))
     }
 
     fn leave(mut self, into: impl FnOnce(Opened) -> Beginning) -> Beginning {

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Method, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::StatusCode;
 use serde_json::json;
 
 use crate::access::Denied;
@@ -55,9 +55,6 @@ pub(super) enum Refusal {
     /// The caller may act in no role here, or not in the one that it asks for.
     #[error("the caller may not act here in this role: name one of its roles with the header Fieldgate-Role")]
     Role,
-    /// The purpose is beyond the token's.
-    #[error("the token does not allow this purpose: name one that it allows with the header Purpose-Of-Use")]
-    Purpose,
     /// The caller is not in good standing.
     #[error(transparent)]
     Standing(Denied),
@@ -192,7 +189,6 @@ impl Refusal {
             Self::NoEndpoint => (StatusCode::NOT_FOUND, Issue::NotFound, "no-endpoint"),
             Self::Header(_) => (StatusCode::BAD_REQUEST, Issue::Value, "header"),
             Self::Role => (StatusCode::FORBIDDEN, Issue::Forbidden, "role"),
-            Self::Purpose => (StatusCode::FORBIDDEN, Issue::Forbidden, "purpose"),
             Self::Standing(denied) => match denied {
                 Denied::Ended { .. } => (StatusCode::FORBIDDEN, Issue::Forbidden, "ended"),
                 Denied::Address => (StatusCode::FORBIDDEN, Issue::Forbidden, "address"),
