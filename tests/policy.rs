@@ -8,6 +8,8 @@
     reason = "tests state behaviour and may panic"
 )]
 
+use std::sync::LazyLock;
+
 use fieldgate::fhir::Definitions;
 use fieldgate::fhir::interaction::{Interaction, Kind};
 use fieldgate::model::{Purpose, Role};
@@ -15,12 +17,13 @@ use fieldgate::policy::{Asked, Denied, Mistakes, Policy, Treatment};
 
 const SHIPPED: &str = include_str!("../config/policy.yaml");
 
-fn definitions() -> Definitions {
-    Definitions::r4().unwrap()
+fn definitions() -> &'static Definitions {
+    static R4: LazyLock<Definitions> = LazyLock::new(|| Definitions::r4().unwrap());
+    &R4
 }
 
 fn parse(text: &str) -> Result<Policy, Mistakes> {
-    Policy::parse("policy.yaml", text, &definitions()).map(|(policy, _)| policy)
+    Policy::parse("policy.yaml", text, definitions()).map(|(policy, _)| policy)
 }
 
 /// A policy of one role with these lines, each a key of the role.
@@ -46,15 +49,15 @@ fn treated(lines: &str, expected: &[(&str, &str)]) {
     let view = policy.role(&Role::new("r")).unwrap();
     for (element, treatment) in expected {
         let (resource, path) = element.split_once('.').unwrap();
-        let found = view.treatment(&definitions, definitions.resource(resource).unwrap(), path).to_string();
+        let found = view.treatment(definitions, definitions.resource(resource).unwrap(), path).to_string();
         assert_eq!(found, *treatment, "{element} of\n{lines}");
     }
 }
 
 #[test]
 fn the_shipped_policy_is_clean_but_for_the_clinician_who_sees_everything() {
-    let (policy, warnings) = Policy::parse("policy.yaml", SHIPPED, &definitions())
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (policy, warnings) =
+        Policy::parse("policy.yaml", SHIPPED, definitions()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].ends_with("the role clinician sees everything"), "{warnings:?}");
@@ -194,10 +197,10 @@ fn an_extension_picked_by_its_url_is_shown_with_what_is_nested_in_it() {
     let text = role("sees: { Patient: { name: show, \"extension[?@.url == 'http://x']\": show } }");
     let policy = parse(&text).unwrap();
     let view = policy.role(&Role::new("r")).unwrap();
-    let found = policy.explain(&definitions, view, "Patient.extension.extension.valueHumanName").unwrap();
+    let found = policy.explain(definitions, view, "Patient.extension.extension.valueHumanName").unwrap();
     let shown: Vec<_> = found[0].cases.iter().map(|case| (case.when[0].1, &*case.treatment)).collect();
     assert_eq!(shown, [(false, "hide"), (true, "show")]);
-    let found = policy.explain(&definitions, view, "Patient.extension.valueHumanName.extension").unwrap();
+    let found = policy.explain(definitions, view, "Patient.extension.valueHumanName.extension").unwrap();
     assert!(found[0].cases.iter().all(|case| case.treatment == "hide"));
 }
 
@@ -213,11 +216,16 @@ fn of_conditional_rules_that_match_the_strictest_wins_and_what_matches_none_fall
     )))
     .unwrap();
     let view = policy.role(&Role::new("r")).unwrap();
-    let found = policy.explain(&definitions, view, "Patient.telecom.value").unwrap();
+    let found = policy.explain(definitions, view, "Patient.telecom.value").unwrap();
     let cases: Vec<_> = found[0]
         .cases
         .iter()
-        .map(|case| (case.when.iter().map(|(_, holds)| *holds).collect::<Vec<_>>(), case.treatment.split(':').next().unwrap().to_owned()))
+        .map(|case| {
+            (
+                case.when.iter().map(|(_, holds)| *holds).collect::<Vec<_>>(),
+                case.treatment.split(':').next().unwrap().to_owned(),
+            )
+        })
         .collect();
     assert_eq!(
         cases,
@@ -281,10 +289,7 @@ fn an_element_described_elsewhere_is_narrowed_by_rules_there_and_not_shown_by_th
     );
     treated(
         "sees: { Observation: { component: show, referenceRange.text: hide } }",
-        &[
-            ("Observation.component.referenceRange.low", "show"),
-            ("Observation.component.referenceRange.text", "hide"),
-        ],
+        &[("Observation.component.referenceRange.low", "show"), ("Observation.component.referenceRange.text", "hide")],
     );
     treated(
         "sees: { Observation: { component: show, referenceRange: hide } }",
@@ -389,8 +394,8 @@ fn a_role_includes_views_and_its_own_rule_replaces_theirs() {
     let policy = parse(&text(agree, "birthDate: year")).unwrap();
     let view = policy.role(&Role::new("r")).unwrap();
     let patient = definitions.resource("Patient").unwrap();
-    assert_eq!(view.treatment(&definitions, patient, "birthDate"), Treatment::Year);
-    assert_eq!(view.treatment(&definitions, patient, "gender"), Treatment::Show);
+    assert_eq!(view.treatment(definitions, patient, "birthDate"), Treatment::Year);
+    assert_eq!(view.treatment(definitions, patient, "gender"), Treatment::Show);
 
     let disagree = "  a: { Patient: { birthDate: show } }\n  b: { Patient: { birthDate: year } }\n";
     let found = mistakes(&text(disagree, "name: show")).join("\n");
@@ -403,7 +408,10 @@ fn a_role_includes_views_and_its_own_rule_replaces_theirs() {
 fn a_condition_that_can_never_match_is_a_mistake() {
     refused("sees: { Observation: { '*': show, where: \"@.category.coding.code != 'x'\" } }", "asks a list");
     refused("sees: { Observation: { '*': show, where: \"@.stauts == 'final'\" } }", "did you mean status?");
-    refused("sees: { Observation: { '*': show, where: \"match(@.status, 'f.*')\" } }", "match(), which is not supported");
+    refused(
+        "sees: { Observation: { '*': show, where: \"match(@.status, 'f.*')\" } }",
+        "match(), which is not supported",
+    );
     refused("sees: { Observation: { '*': show, where: \"@.status == $.status\" } }", "from the root ($)");
 }
 
@@ -432,7 +440,7 @@ fn a_search_may_test_what_is_shown_whole() {
         ("address", false),
         ("nonsense", false),
     ] {
-        assert_eq!(view.shows_all(&definitions, patient, path), shown, "{path}");
+        assert_eq!(view.shows_all(definitions, patient, path), shown, "{path}");
     }
 }
 
@@ -452,7 +460,7 @@ fn a_decision_is_no_unless_everything_is_allowed_by_name() {
     let purpose = |code: &str| Purpose::from_code(code);
     let decide = |role: &str, requested, allowed: Option<&[Purpose]>, asked: &Interaction| {
         let role = Role::new(role);
-        policy.decide(&definitions, &role, requested, allowed, Asked::Fhir(asked)).map(|permit| permit.purpose().code())
+        policy.decide(definitions, &role, requested, allowed, Asked::Fhir(asked)).map(|permit| permit.purpose().code())
     };
     let read = of(Kind::Read, "Patient");
     assert_eq!(decide("front-desk", None, None, &read), Ok("HOPERAT"));
@@ -472,7 +480,7 @@ fn a_decision_is_no_unless_everything_is_allowed_by_name() {
     assert_eq!(decide("researcher", None, None, &capabilities), Ok("HRESCH"));
     let document = |role: &str| {
         let role = Role::new(role);
-        policy.decide(&definitions, &role, None, None, Asked::Document("member-record")).map(|_| ())
+        policy.decide(definitions, &role, None, None, Asked::Document("member-record")).map(|_| ())
     };
     assert_eq!(document("billing-vendor"), Ok(()));
     assert_eq!(document("front-desk"), Err(Denied::NotSeen));
@@ -483,13 +491,18 @@ fn an_explanation_names_the_rule_with_its_file_and_line() {
     let definitions = definitions();
     let policy = parse(SHIPPED).unwrap();
     let view = policy.role(&Role::new("front-desk")).unwrap();
-    let found = policy.explain(&definitions, view, "Patient.birthDate").unwrap();
+    let found = policy.explain(definitions, view, "Patient.birthDate").unwrap();
     let (file, line, _) = found[0].cases[0].at.clone().unwrap();
     assert_eq!((&*found[0].cases[0].treatment, &*file), ("year", "policy.yaml"));
     assert!(SHIPPED.lines().nth(line as usize - 1).unwrap().trim().starts_with("birthDate: year"));
-    assert!(policy.explain(&definitions, view, "Patient.brithDate").unwrap_err().to_string().contains("birthDate?"));
-    assert!(policy.explain(&definitions, view, "Pateint.name").unwrap_err().to_string().contains("Patient?"));
-    let all = policy.explain_all(&definitions, view);
+    assert!(policy.explain(definitions, view, "Patient.brithDate").unwrap_err().to_string().contains("birthDate?"));
+    assert!(policy.explain(definitions, view, "Pateint.name").unwrap_err().to_string().contains("Patient?"));
+    let all = policy.explain_all(definitions, view);
+    let vendor = policy.role(&Role::new("billing-vendor")).unwrap();
+    let record = policy.explain(definitions, vendor, "member-record").unwrap();
+    let ssn = record.iter().find(|each| each.element == "member-record $.ssn").unwrap();
+    assert!(ssn.cases[0].treatment.contains("mask") && ssn.cases[0].at.is_some());
+    assert_eq!(policy.explain(definitions, view, "member-record").unwrap()[0].cases[0].treatment, "hide");
     assert!(all.iter().any(|each| each.element == "Appointment.comment" && each.cases[0].treatment == "hide"));
 }
 
@@ -507,7 +520,8 @@ fn a_policy_is_known_by_its_text_and_a_review_that_was_due_is_told() {
 
 #[test]
 fn a_document_is_ruled_by_queries_that_a_stream_can_answer() {
-    parse(&role("sees: { member-record: { '$.id': show, \"$.claims[?@.status == 'open'].amount\": { round: 10 } } }")).unwrap();
+    parse(&role("sees: { member-record: { '$.id': show, \"$.claims[?@.status == 'open'].amount\": { round: 10 } } }"))
+        .unwrap();
     refused("sees: { member-record: { '$.a[-1]': show } }", "counts from the end");
     refused("sees: { member-record: { id: show } }", "starts with $");
     refused("sees: { member-record: { '$.id': absent } }", "absent is for FHIR resources");
@@ -517,7 +531,9 @@ fn a_document_is_ruled_by_queries_that_a_stream_can_answer() {
 #[test]
 fn what_is_left_out_or_named_twice_is_a_mistake() {
     assert!(mistakes("version: 1\nfhir: R4\n").join("\n").contains("the policy has no role"));
-    assert!(mistakes("version: 1\nfhir: R4\nroles: { r: { sees: { Patient: show } } }").join("\n").contains("no purposes"));
+    assert!(
+        mistakes("version: 1\nfhir: R4\nroles: { r: { sees: { Patient: show } } }").join("\n").contains("no purposes")
+    );
     refused("sees: { Patient: { name: show } }\nsees: { Patient: { name: show } }", "a second time");
     refused("may: [read]", "the role r sees nothing");
     refused("sees: { Patient: { name: show } }\nmay: [$graphql]", "$graphql can't be filtered");
@@ -526,4 +542,81 @@ fn what_is_left_out_or_named_twice_is_a_mistake() {
         "unknown role docter",
     );
     refused("sees: { Patient: { name: show } }\nreview_by: soon", "a day is written");
+}
+
+#[test]
+fn a_role_as_the_manual_shows_it_is_taken() {
+    let text = r#"
+version: 1
+fhir: R4
+views:
+  demographics:
+    Patient: { name: show, gender: show, birthDate: show, telecom: show }
+documents:
+  member-record: { about: "GET /api/v1/members/{id}" }
+roles:
+  front-desk:
+    about: Books visits. Needs who, when and where; never why.
+    owner: patient-access@hospital.example
+    review_by: 2027-03-31
+    purposes: [HOPERAT, TREAT]
+    include: [demographics]
+    sees:
+      Patient:
+        birthDate: year
+        "telecom[?@.system == 'phone'].value": { mask: { keep_last: 4 } }
+      Appointment: { "*": show, comment: hide, description: hide }
+      Observation:
+        where: "@.category[?@.coding[?@.code == 'vital-signs']]"
+        code: show
+        valueQuantity: show
+      member-record: { "$.id": show, "$.plan": show, "$.claims[*].status": show }
+    types: { Narrative: hide, Reference.display: hide }
+    may: [read, search]
+    cleared: [N, L, M]
+    break_glass: { view_of: clinician, for: 30m, notify: privacy-office }
+  clinician:
+    about: Treats patients.
+    purposes: [TREAT]
+    sees: { "*": show }
+"#;
+    let definitions = definitions();
+    let (policy, warnings) = Policy::parse("p", text, definitions).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(warnings.len(), 2, "no owner, sees everything: {warnings:?}");
+    let desk = policy.role(&Role::new("front-desk")).unwrap();
+    assert!(desk.restricted() && !policy.role(&Role::new("clinician")).unwrap().restricted());
+    assert!(desk.has_rows(definitions.resource("Observation").unwrap()));
+    assert_eq!(desk.break_glass().unwrap().lasts.as_secs(), 1800);
+    assert_eq!(desk.cleared().unwrap().len(), 3);
+}
+
+#[test]
+fn a_policy_that_is_hostile_or_broken_is_refused_and_never_panics() {
+    for text in [
+        "",
+        "[]",
+        "version: 1",
+        "roles: &a { r: *a }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { ? [a] : show } } } } }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { \"a[?((((((\": show } } } } }",
+        "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { \"n\u{e4}me[\": show } } } } }",
+        "{ version: 1, fhir: R4, roles: [r] }",
+        "{ version: 1, fhir: R4, roles: { r: show } }",
+        "\u{0}",
+    ] {
+        assert!(parse(text).is_err(), "{text:?}");
+    }
+    let deep = format!("{{ version: 1, roles: {}{} }}", "[".repeat(100), "]".repeat(100));
+    assert!(parse(&deep).is_err());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+    #[test]
+    fn no_text_as_path_or_condition_or_query_makes_the_reader_panic(text in r#"[a-z@$?.'"\[\]()*:,=&|! 0-9\\ä]{0,40}"#) {
+        let quoted = serde_json::to_string(&text).unwrap();
+        let _ = parse(&role(&format!("sees: {{ Patient: {{ {quoted}: show }}, member-record: {{ {quoted}: show }} }}")));
+        let condition = serde_json::to_string(&format!("name[?{text}].family")).unwrap();
+        let _ = parse(&role(&format!("sees: {{ Patient: {{ {condition}: show }} }}")));
+    }
 }

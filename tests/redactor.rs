@@ -7,12 +7,16 @@
     reason = "tests state behaviour and may panic"
 )]
 
+#[path = "support/plans.rs"]
+mod plans;
+
 use std::sync::Arc;
 
-use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Test};
 use fieldgate::redact::plan::{Action, Capture, Case, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, Table};
 use fieldgate::redact::transform::{Given, Transform};
 use fieldgate::redact::{Copied, Limits, RedactError, Redactor, oracle};
+use plans::{NAMES, is};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -67,11 +71,6 @@ fn plan(build: impl FnOnce(&mut PlanBuilder) -> Edge) -> Arc<Plan> {
 
 fn descend(builder: &mut PlanBuilder, state: State) -> Edge {
     Edge::new(Action::Descend(builder.state(state)))
-}
-
-fn is(name: &str, value: &str) -> Test {
-    let query = Query { segments: vec![Segment::Child(vec![Selector::Name(name.into())])] };
-    Test::Compare(Operand::Query(query), Comparison::Equal, Operand::Literal(Literal::String(value.into())))
 }
 
 #[test]
@@ -455,8 +454,6 @@ fn the_tally_counts_what_was_released_withheld_and_transformed() {
 
 // Plans and documents at random, over few names, so that they meet.
 
-const NAMES: [&str; 6] = ["a", "b", "type", "id", "ref", "é"];
-
 fn any_document() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -474,86 +471,8 @@ fn any_document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Numbers from which a plan is laid out: every draw answers for any need.
-#[derive(Debug, Clone)]
-struct Draws(Vec<u8>, usize);
-
-impl Draws {
-    fn next(&mut self, below: usize) -> usize {
-        self.1 += 1;
-        self.0[self.1 % self.0.len()] as usize % below
-    }
-}
-
 fn any_plan() -> impl Strategy<Value = Arc<Plan>> {
-    proptest::collection::vec(any::<u8>(), 40..400).prop_map(|draws| {
-        let mut draws = Draws(draws, 0);
-        let mut builder = PlanBuilder::new();
-        let owner = builder.owner("O");
-        let states: Vec<_> = (0..5).map(|_| builder.reserve()).collect();
-        let tables: Vec<_> = (0..2).map(|_| builder.reserve_table()).collect();
-        let transforms: Vec<_> = [Transform::Replace("r".into()), Transform::Truncate(1), Transform::Reference]
-            .into_iter()
-            .map(|t| builder.transform(t))
-            .collect();
-        let mut choices = Vec::new();
-        let edge = |builder: &mut PlanBuilder, draws: &mut Draws, choices: &[_]| {
-            let element = builder.element(owner, NAMES[draws.next(6)]);
-            let action = match draws.next(9) {
-                0 | 1 => Action::Keep,
-                2 => Action::Drop,
-                3 => Action::Scalar([Kinds::STRING, Kinds::NUMBER, Kinds::BOOLEAN, Kinds::ANY][draws.next(4)]),
-                4 | 5 => Action::Descend(states[draws.next(5)]),
-                6 => Action::Transform(transforms[draws.next(3)]),
-                7 if !choices.is_empty() => Action::Choose(choices[draws.next(choices.len())]),
-                _ => Action::Discriminate(tables[draws.next(2)]),
-            };
-            let capture =
-                [None, Some(Capture::FragmentId), Some(Capture::Patient), Some(Capture::ResourceId)][draws.next(4)];
-            Edge { action, element: Some(element), capture }
-        };
-        for _ in 0..2 {
-            let tests: Box<[Test]> = [is("a", "x"), is("type", "P")].into_iter().take(1 + draws.next(2)).collect();
-            let outcomes = (0..1 << tests.len()).map(|_| edge(&mut builder, &mut draws, &[])).collect();
-            let per_item = draws.next(2) == 0;
-            choices.push(builder.choice(Choice { tests, outcomes, per_item }));
-        }
-        for id in &states {
-            let members = NAMES
-                .iter()
-                .filter_map(|name| {
-                    (draws.next(3) > 0).then(|| ((*name).into(), edge(&mut builder, &mut draws, &choices)))
-                })
-                .collect();
-            let mut state = State { members, ..State::otherwise(edge(&mut builder, &mut draws, &choices)) };
-            if draws.next(4) == 0 {
-                let head = (0..draws.next(3)).map(|_| edge(&mut builder, &mut draws, &choices)).collect();
-                let cycle = (0..draws.next(3)).map(|_| edge(&mut builder, &mut draws, &choices)).collect();
-                state.items = Items::Placed { head, cycle };
-            }
-            state.aligned = draws.next(4) == 0;
-            state.envelope = draws.next(4) == 0;
-            if draws.next(4) == 0 {
-                state.append = r#""+":1"#.into();
-            }
-            if draws.next(4) == 0 {
-                state.ensure = Some(r#""++":[2]"#.into());
-            }
-            if draws.next(4) == 0 && !state.aligned {
-                state.stamp = Some("3,4".into());
-            }
-            builder.set(*id, state);
-        }
-        for (id, fragments) in tables.iter().zip([false, true]) {
-            let cases = ["P", "S", "x"].into_iter().map(|said| {
-                let rows = (draws.next(3) == 0).then(|| is("a", "x"));
-                (said.into(), Case { state: states[draws.next(5)], owner, rows, subject: None })
-            });
-            builder.set_table(*id, Table { member: "type".into(), cases: cases.collect(), fragments });
-        }
-        let root = edge(&mut builder, &mut draws, &choices);
-        Arc::new(builder.build(root).unwrap())
-    })
+    proptest::collection::vec(any::<u8>(), 40..400).prop_map(|draws| plans::laid_out(&draws))
 }
 
 proptest! {

@@ -51,7 +51,12 @@ pub(super) struct Files {
 }
 
 /// Reads the policy and all files that a gateway file names.
-pub(super) fn load(config: &Config, definitions: &Definitions, now: Timestamp, today: Date) -> Result<Loaded, Findings> {
+pub(super) fn load(
+    config: &Config,
+    definitions: &Definitions,
+    now: Timestamp,
+    today: Date,
+) -> Result<Loaded, Findings> {
     let mut found = config.check(today);
     let policy = policy(config, definitions, today, &mut found);
     if let Some(policy) = &policy {
@@ -137,8 +142,10 @@ fn listener(config: &Config, listen: &Listen, now: Timestamp, found: &mut Findin
     };
     let address = listen.address.value;
     let mut expiries = Vec::new();
-    let mut dated = vec![(format!("listen {address}"), tls::certificate_expiry(&config.base().join(&settings.certificate)))];
-    dated.extend(settings.crl.as_ref().map(|crl| (format!("crl {address}"), tls::crl_expiry(&config.base().join(crl)))));
+    let mut dated =
+        vec![(format!("listen {address}"), tls::certificate_expiry(&config.base().join(&settings.certificate)))];
+    dated
+        .extend(settings.crl.as_ref().map(|crl| (format!("crl {address}"), tls::crl_expiry(&config.base().join(crl)))));
     for (name, expiry) in dated {
         match expiry {
             Ok(seconds) => {
@@ -230,9 +237,8 @@ fn try_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Endpoint
         config::Serves::Fhir => Serves::Fhir,
         config::Serves::Documents(documents) => {
             let pattern = |(pattern, document): &(String, serde_saphyr::Spanned<String>)| {
-                let read = PathPattern::parse(pattern).map_err(|error| {
-                    format!("serves: the path {pattern} cannot be used: {}", with_causes(&error))
-                })?;
+                let read = PathPattern::parse(pattern)
+                    .map_err(|error| format!("serves: the path {pattern} cannot be used: {}", with_causes(&error)))?;
                 Ok::<_, String>((read, document.value.as_str().into()))
             };
             Serves::Documents(documents.iter().map(pattern).collect::<Result<_, _>>()?)

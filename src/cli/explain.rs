@@ -34,7 +34,7 @@ pub struct Explain {
     /// Write JSON, for programs.
     #[arg(long)]
     pub json: bool,
-    /// Elements with their resource type, such as Patient.birthDate; or resource types.
+    /// Elements with their resource type, such as Patient.birthDate; or resource types, or documents.
     #[arg(value_name = "ELEMENT")]
     pub elements: Vec<String>,
 }

@@ -5,10 +5,15 @@
 
 pub mod audit;
 pub mod check;
+#[cfg(feature = "demo")]
+mod demo;
 pub mod explain;
 mod gateway_file;
+mod log;
 mod policy_file;
 mod redact;
+mod serve;
+mod signals;
 mod terminal;
 
 use std::io;
@@ -32,6 +37,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    Serve(serve::Serve),
     Check(check::Check),
     Redact(redact::Redact),
     Explain(explain::Explain),
@@ -42,6 +50,9 @@ impl Cli {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
         match self.command {
+            #[cfg(feature = "demo")]
+            Command::Demo(demo) => demo.run(),
+            Command::Serve(serve) => serve.run(),
             Command::Check(check) => run_check(&check),
             Command::Redact(redact) => redact.run(),
             Command::Explain(explain) => run_explain(&explain),

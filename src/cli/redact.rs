@@ -186,7 +186,9 @@ impl Redact {
             }
             (shown, withheld) => {
                 let all = shown + withheld;
-                terminal::warn(&format!("the role {role} sees nothing of {withheld} of {all} lines: they were withheld"));
+                terminal::warn(&format!(
+                    "the role {role} sees nothing of {withheld} of {all} lines: they were withheld"
+                ));
             }
         }
     }

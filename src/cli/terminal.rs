@@ -51,6 +51,11 @@ fn say(level: Level, text: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {text}");
 }
 
+/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set to something.
+pub(super) fn is_coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// How many bytes a long work has taken, on a terminal.
 pub(super) struct Progress {
     doing: &'static str,

@@ -112,7 +112,8 @@ impl Check<'_> {
             }
         }
         if self.config.secrets().is_none() && plans.iter().any(|plan| plan.needs_secret()) {
-            let message = format!("the role {} sees pseudonyms or moved dates, and there is no key for them", role.value);
+            let message =
+                format!("the role {} sees pseudonyms or moved dates, and there is no key for them", role.value);
             self.mistake(at(role), message, Some("secrets: { file: secrets.yaml }"));
         }
     }

@@ -214,12 +214,25 @@ mod tests {
     fn sizes_and_times_need_their_units_and_are_above_nothing() {
         assert_eq!(limits("value_bytes: 1024").unwrap().value_bytes.get(), 1024);
         assert_eq!(limits("drain_timeout: 1m 30s").unwrap().drain_timeout.get(), Duration::from_secs(90));
-        for wrong in ["value_bytes: 0", "value_bytes: 8MB", "value_bytes: -1", "value_bytes: 1.5MiB", "value_bytes: 99999999GiB", "value_bytes: []"] {
+        for wrong in [
+            "value_bytes: 0",
+            "value_bytes: 8MB",
+            "value_bytes: -1",
+            "value_bytes: 1.5MiB",
+            "value_bytes: 99999999GiB",
+            "value_bytes: []",
+        ] {
             assert!(limits(wrong).is_err(), "{wrong}");
         }
-        for wrong in
-            ["drain_timeout: 30", "drain_timeout: 0s", "drain_timeout: -5s", "drain_timeout: 25h", "drain_timeout: soon", "depth: 0", "depth: 9999999999"]
-        {
+        for wrong in [
+            "drain_timeout: 30",
+            "drain_timeout: 0s",
+            "drain_timeout: -5s",
+            "drain_timeout: 25h",
+            "drain_timeout: soon",
+            "depth: 0",
+            "depth: 9999999999",
+        ] {
             assert!(limits(wrong).is_err(), "{wrong}");
         }
         assert!(limits("patience: 5s").is_err());

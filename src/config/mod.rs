@@ -17,7 +17,7 @@ pub use self::file::{Admin, Endpoint, Listen, SecretsFile, Serves};
 pub use self::limits::Limits;
 
 use self::file::File;
-use crate::policy::{Position, Finding};
+use crate::policy::{Finding, Position};
 use serde_saphyr::{Location, Spanned};
 
 #[cfg(test)]

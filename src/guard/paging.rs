@@ -110,13 +110,7 @@ pub(super) fn bears(
 }
 
 /// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
-fn mac(
-    key: &PageKey,
-    bound: Bound<'_>,
-    resource: &str,
-    path: &str,
-    parameters: &[Parameter],
-) -> Option<Hmac<Sha256>> {
+fn mac(key: &PageKey, bound: Bound<'_>, resource: &str, path: &str, parameters: &[Parameter]) -> Option<Hmac<Sha256>> {
     let Bound { endpoint, caller, role, generation } = bound;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
     let fixed = ["fieldgate page link", endpoint, caller, role, generation, resource, path];

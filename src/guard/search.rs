@@ -116,7 +116,9 @@ impl Rules<'_> {
             let code = key.strip_prefix('-').unwrap_or(key);
             match ParameterName::parse(code) {
                 Ok(ParameterName::Test(Test { chain, code, modifier: None })) if chain.is_empty() => self.code(&code),
-                _ => Err(GuardError::Value { parameter: "_sort", takes: "search parameters, each with or without a -" }),
+                _ => {
+                    Err(GuardError::Value { parameter: "_sort", takes: "search parameters, each with or without a -" })
+                }
             }
         })
     }

@@ -58,7 +58,9 @@ impl Walk<'_> {
             (Kind::Resource, Action::Discriminate(_)) => {}
             (Kind::Resource, Action::Keep) => assert!(!self.view.restricted, "{name}"),
             (Kind::Resource, Action::Drop) => assert_eq!(*treatment, Treatment::Hide, "{name}"),
-            (Kind::Primitive, Action::Keep) => assert!(!self.view.restricted && *treatment == Treatment::Show, "{name}"),
+            (Kind::Primitive, Action::Keep) => {
+                assert!(!self.view.restricted && *treatment == Treatment::Show, "{name}")
+            }
             (Kind::Primitive, Action::Scalar(_)) => {
                 assert_eq!(*treatment, Treatment::Show, "{name}");
                 assert!(matches!(sibling.map(|edge| edge.action), Some(Action::Descend(_))), "{name} has no sibling");
@@ -116,7 +118,8 @@ const ROLES: [&str; 9] = [
 ];
 
 fn policies() -> Vec<String> {
-    let texts = ROLES.iter().map(|role| format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], {role} }} }} }}"));
+    let texts =
+        ROLES.iter().map(|role| format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], {role} }} }} }}"));
     texts.chain([include_str!("../../config/policy.yaml").to_owned()]).collect()
 }
 
@@ -177,6 +180,51 @@ fn the_patient_is_noted_whether_the_reference_is_shown_or_hidden() {
         let Action::Descend(subject) = observation.members["subject"].action else { panic!("{sees}: subject is read") };
         assert_eq!(sketch.states[&subject].members["reference"].capture, Some(Capture::Patient), "{sees}");
     }
+}
+
+#[test]
+fn addresses_of_the_upstream_are_led_back_for_every_role() {
+    let definitions = Definitions::r4().unwrap();
+    for sees in ["'*': show", "Patient: { gender: show }"] {
+        let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
+        let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
+        let (_, role) = policy.roles().next().unwrap();
+        let sketch = compile(&definitions, &role.view).unwrap().sketch;
+        let within = |state: &State, member: &str| match state.members[member].action {
+            Action::Descend(id) => sketch.states[&id].clone(),
+            other => panic!("{sees}: {member} is {other:?}"),
+        };
+        let led_back = |state: &State, member: &str| match state.members[member].action {
+            Action::Transform(id) => assert_eq!(sketch.transforms[&id], Transform::Address, "{sees}: {member}"),
+            other => panic!("{sees}: {member} is {other:?}"),
+        };
+        let bundle = sketch.states[&sketch.cases["Bundle"].state].clone();
+        let entry = within(&bundle, "entry");
+        assert!(entry.envelope);
+        led_back(&within(&bundle, "link"), "url");
+        led_back(&entry, "fullUrl");
+        led_back(&within(&entry, "request"), "url");
+        led_back(&within(&entry, "response"), "location");
+        assert!(matches!(entry.members["resource"].action, Action::Discriminate(_)), "{sees}");
+        assert!(matches!(within(&entry, "response").members["outcome"].action, Action::Discriminate(_)), "{sees}");
+    }
+}
+
+#[test]
+fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
+    use crate::redact::condition::{Query, Segment, Selector, Test};
+    let definitions = Definitions::r4().unwrap();
+    let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
+    let cases = |role: &str| compile(&definitions, &policy.role(&Role::new(role)).unwrap().view).unwrap().sketch.cases;
+    let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);
+    let researcher = cases("researcher");
+    let subject = researcher["Condition"].subject.as_deref().unwrap();
+    assert!(subject.contains(&Query { segments: vec![name("subject"), name("reference")] }), "{subject:?}");
+    assert_eq!(researcher["Patient"].subject, None, "no date of a Patient is shifted");
+    let desk = cases("front-desk");
+    assert!(matches!(&desk["Observation"].rows, Some(Test::All(both)) if both.len() == 2), "labels and where");
+    assert!(desk["Patient"].rows.is_some(), "labels");
+    assert!(desk["Bundle"].rows.is_none(), "an envelope");
 }
 
 #[test]

@@ -15,8 +15,7 @@ use super::treatment::Treatment;
 use super::view::{Origin, ResourceView, Rule, TypeRule, Verdict, View};
 
 /// Stay with every resource of which anything is seen, unless a rule says otherwise by name.
-const ALWAYS: [&str; 6] =
-    ["id", "meta.versionId", "meta.lastUpdated", "meta.profile", "meta.security", "meta.tag"];
+const ALWAYS: [&str; 6] = ["id", "meta.versionId", "meta.lastUpdated", "meta.profile", "meta.security", "meta.tag"];
 
 /// Withheld by every role that withholds anything, unless a type rule says otherwise: they repeat other data, or can
 /// hold any.
@@ -50,7 +49,8 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
         let rows = told.and_then(|told| told.rows.clone()).map(|(test, _)| test);
         let shown_by = own.or(role.sees.everything).map(|(_, at)| Origin::Written(at));
         let written = told.map_or(&[][..], |told| &told.rules);
-        let view = ResourceView { shown, shown_by, rules: Vec::new(), rows: both(cleared.clone(), rows), envelope: false };
+        let view =
+            ResourceView { shown, shown_by, rules: Vec::new(), rows: both(cleared.clone(), rows), envelope: false };
         assembler.resource(type_id, view, &always, written, findings);
     }
     if restricted {
@@ -63,9 +63,11 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
 fn narrows_nothing(role: &RoleText) -> bool {
     let shows = |rule: &Rule| rule.verdict == Verdict::Treat(Treatment::Show);
     role.types.iter().all(|typed| shows(&typed.rule))
-        && role.sees.resources.values().all(|told| {
-            told.rows.is_none() && told.own.is_none_or(|(shown, _)| shown) && told.rules.iter().all(shows)
-        })
+        && role
+            .sees
+            .resources
+            .values()
+            .all(|told| told.rows.is_none() && told.own.is_none_or(|(shown, _)| shown) && told.rules.iter().all(shows))
 }
 
 fn shows_something(told: &Told) -> bool {
@@ -216,9 +218,11 @@ impl Assembler<'_> {
     fn depends_on_the_rest(&self, everything: bool) -> BTreeSet<&'static str> {
         let mut hidden = BTreeSet::new();
         let rows = self.resources.values().any(|view| view.rows.is_some());
-        let all = everything && self.definitions.resource_types().all(|(id, of)| {
-            self.resources.contains_key(&id) || envelope::TYPES.contains(&&*of.name)
-        });
+        let all = everything
+            && self
+                .definitions
+                .resource_types()
+                .all(|(id, of)| self.resources.contains_key(&id) || envelope::TYPES.contains(&&*of.name));
         if rows || !all {
             hidden.insert(envelope::TOTAL);
         }

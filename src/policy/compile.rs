@@ -271,13 +271,16 @@ impl<'a> Compiler<'a> {
             Kind::Primitive => match treatment {
                 Treatment::Show => self.shown(place, element, target),
                 Treatment::Hide | Treatment::Absent => Action::Drop,
+                Treatment::Pseudonym(domain) if self.is_reference(place, element) => {
+                    self.draft.transform(Transform::PseudonymReference { domain: domain.clone() })
+                }
                 transform => match transform.transform(&*target.name == "instant") {
                     Some(transform) => self.draft.transform(transform),
                     None => Action::Drop,
                 },
             },
             Kind::Complex | Kind::Backbone => match treatment {
-                Treatment::Pseudonym(_) => self.pseudonym(treatment, outcome)?,
+                Treatment::Pseudonym(domain) => self.pseudonym(domain, outcome)?,
                 _ if self.may_keep(outcome, target) => Action::Keep,
                 Treatment::Show | Treatment::Hide if self.view.may_matter(&outcome.inside) => {
                     Action::Descend(self.descend(&outcome.inside, false)?)
@@ -333,7 +336,8 @@ impl<'a> Compiler<'a> {
         if self.view.restricted && (&**owner, &*element.name) == ("Reference", "reference") {
             return self.draft.transform(Transform::Reference);
         }
-        let is = |name: &str| self.definitions.type_named(name).is_some_and(|id| is_named(self.definitions, target, id));
+        let is =
+            |name: &str| self.definitions.type_named(name).is_some_and(|id| is_named(self.definitions, target, id));
         self.scalar(match () {
             () if &*target.name == "boolean" => Kinds::BOOLEAN,
             () if &*target.name == "decimal" || is("integer") => Kinds::NUMBER,
@@ -361,16 +365,20 @@ impl<'a> Compiler<'a> {
     }
 
     /// A reference of which only the pseudonym of where it leads, and the type of that, is told.
-    fn pseudonym(&mut self, treatment: &Treatment, outcome: &Outcome) -> Result<Action, CompileError> {
+    fn pseudonym(&mut self, domain: &str, outcome: &Outcome) -> Result<Action, CompileError> {
         let mut state = State::new();
-        if let Some(transform) = treatment.transform(false) {
-            let element = self.draft.element("Reference", "reference");
-            let edge = Edge::new(self.draft.transform(transform)).counted(element);
-            let noted = self.names_patient(&outcome.inside)?;
-            state.members.insert("reference".into(), if noted { edge.noted(Capture::Patient) } else { edge });
-            state.members.insert("type".into(), Edge::new(Action::Scalar(Kinds::STRING)));
-        }
+        let element = self.draft.element("Reference", "reference");
+        let transform = self.draft.transform(Transform::PseudonymReference { domain: domain.into() });
+        let edge = Edge::new(transform).counted(element);
+        let noted = self.names_patient(&outcome.inside)?;
+        state.members.insert("reference".into(), if noted { edge.noted(Capture::Patient) } else { edge });
+        state.members.insert("type".into(), Edge::new(Action::Scalar(Kinds::STRING)));
         Ok(Action::Descend(self.draft.state(state)))
+    }
+
+    /// Whether this is the string of a reference, whose shape a pseudonym keeps.
+    fn is_reference(&self, place: &Place, element: &Element) -> bool {
+        &*element.name == "reference" && &*self.definitions.get(place.type_id).name == "Reference"
     }
 
     fn names_patient(&self, reference: &Place) -> Result<bool, CompileError> {

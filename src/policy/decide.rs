@@ -102,13 +102,7 @@ impl Policy {
                 (view.plan(), view.restricted())
             }
         };
-        Ok(Permit {
-            role: role.clone(),
-            purpose,
-            plan: plan.clone(),
-            restricted,
-            generation: self.generation().into(),
-        })
+        Ok(Permit { role: role.clone(), purpose, plan: plan.clone(), restricted, generation: self.generation().into() })
     }
 }
 

@@ -129,12 +129,10 @@ impl Compiler<'_> {
     }
 
     fn inside(&mut self, onward: Underway, shown: bool) -> Result<Action, TooMuch> {
-        let narrows = |(rule, _): &(usize, usize)| {
-            self.rules.get(*rule).is_some_and(|rule| rule.treatment != Treatment::Show)
-        };
-        let shows = |(rule, _): &(usize, usize)| {
-            self.rules.get(*rule).is_some_and(|rule| rule.treatment != Treatment::Hide)
-        };
+        let narrows =
+            |(rule, _): &(usize, usize)| self.rules.get(*rule).is_some_and(|rule| rule.treatment != Treatment::Show);
+        let shows =
+            |(rule, _): &(usize, usize)| self.rules.get(*rule).is_some_and(|rule| rule.treatment != Treatment::Hide);
         // Where nothing further changes anything, the value need not be looked into.
         if shown && !onward.iter().any(narrows) {
             return Ok(Action::Keep);
@@ -246,7 +244,8 @@ impl Compiler<'_> {
         }
         let mut outcomes = Vec::new();
         for outcome in 0..1_usize << tests.len() {
-            let holds = |test: &Test| tests.iter().position(|known| known == test).is_some_and(|bit| outcome >> bit & 1 == 1);
+            let holds =
+                |test: &Test| tests.iter().position(|known| known == test).is_some_and(|bit| outcome >> bit & 1 == 1);
             let mut arrived = certain.clone();
             arrived.extend(conditional.iter().filter(|(test, _)| holds(test)).map(|(_, each)| *each));
             outcomes.push(self.arrive(&arrived, shown)?);
@@ -350,8 +349,7 @@ mod tests {
 
     #[test]
     fn slices_whose_steps_meet_too_rarely_are_refused() {
-        let rules: Vec<_> =
-            ["$[::1023]", "$[::1021]"].iter().map(|text| rule(text, Treatment::Show)).collect();
+        let rules: Vec<_> = ["$[::1023]", "$[::1021]"].iter().map(|text| rule(text, Treatment::Show)).collect();
         assert!(compile("d", &rules).is_err());
     }
 }

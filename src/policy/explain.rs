@@ -47,7 +47,8 @@ pub enum ExplainError {
 }
 
 impl Policy {
-    /// What happens to an element, named with its resource type: `Patient.birthDate`, `Observation.valueQuantity.unit`.
+    /// What happens to an element, named with its resource type: `Patient.birthDate`, `Observation.valueQuantity.unit`. Of
+    /// a document, by its name, each rule.
     ///
     /// # Errors
     /// Where there is no such element.
@@ -57,6 +58,9 @@ impl Policy {
         role: &RoleView,
         element: &str,
     ) -> Result<Vec<Explanation>, ExplainError> {
+        if self.documents.contains_key(element) {
+            return Ok(self.explain_document(role, element));
+        }
         let (resource, path) = element.split_once('.').unwrap_or((element, ""));
         let Some(type_id) = definitions.resource(resource) else {
             let types = definitions.resource_types().map(|(_, of)| &*of.name);
@@ -84,7 +88,19 @@ impl Policy {
     /// a rule speaks of.
     pub fn explain_all(&self, definitions: &Definitions, role: &RoleView) -> Vec<Explanation> {
         let seen = role.view.resources.keys();
-        seen.flat_map(|type_id| self.explain_type(definitions, role, *type_id)).collect()
+        let resources = seen.flat_map(|type_id| self.explain_type(definitions, role, *type_id));
+        resources.chain(role.documents.keys().flat_map(|name| self.explain_document(role, name))).collect()
+    }
+
+    fn explain_document(&self, role: &RoleView, name: &str) -> Vec<Explanation> {
+        let Some(seen) = role.documents.get(name) else { return vec![not_seen(name, name)] };
+        let rules = seen.rules.iter().map(|rule| {
+            let at = Some((self.file.to_string(), rule.at.line, rule.at.column));
+            let treatment = rule.treatment.to_string();
+            let case = Case { when: Vec::new(), treatment, because: rule.text.to_string(), at };
+            Explanation { element: format!("{name} {}", rule.text), cases: vec![case] }
+        });
+        rules.collect()
     }
 
     fn explain_type(&self, definitions: &Definitions, role: &RoleView, type_id: TypeId) -> Vec<Explanation> {

@@ -98,11 +98,16 @@ struct ViewText {
     included: bool,
 }
 
-fn documents(entries: &[(Key, Node)], definitions: &Definitions, findings: &mut Findings) -> BTreeMap<Box<str>, Box<str>> {
+fn documents(
+    entries: &[(Key, Node)],
+    definitions: &Definitions,
+    findings: &mut Findings,
+) -> BTreeMap<Box<str>, Box<str>> {
     let mut documents = BTreeMap::new();
     for (key, value) in map_of(entries, "documents", findings) {
         check_name("document", key, findings);
-        if !key.name.starts_with(|first: char| first.is_ascii_lowercase()) || definitions.resource(&key.name).is_some() {
+        if !key.name.starts_with(|first: char| first.is_ascii_lowercase()) || definitions.resource(&key.name).is_some()
+        {
             findings.mistake(key.at, format!("the document {} starts with no lower-case letter", key.name));
         }
         let entries = value.expect_map("a document", findings);
@@ -192,7 +197,7 @@ fn include(node: &Node, views: &mut BTreeMap<Box<str>, ViewText>, findings: &mut
             findings.mistake_with(
                 node.at,
                 format!("the view {name} disagrees with another that is included on {what}"),
-                "write the rule in the role too, or include one of them",
+                "include one of them, or take the rule out of one",
             );
         };
         for (resource, told) in &view.sees.resources {
@@ -284,7 +289,8 @@ fn may(node: &Node, findings: &mut Findings) -> Vec<May> {
         match code {
             "search" => may.push(May::Interaction(Interaction::SearchType)),
             "history" => may.extend(
-                [Interaction::HistoryInstance, Interaction::HistoryType, Interaction::HistorySystem].map(May::Interaction),
+                [Interaction::HistoryInstance, Interaction::HistoryType, Interaction::HistorySystem]
+                    .map(May::Interaction),
             ),
             "$graphql" => {
                 findings.mistake(item.at, "$graphql can't be filtered, since its answers rename what they hold");

@@ -94,7 +94,8 @@ fn existence(test: &parsed::Test) -> Taken<Test> {
     }
 }
 
-const ABSOLUTE: &str = "has a query from the root ($) inside a condition, which is not supported: a condition looks at @";
+const ABSOLUTE: &str =
+    "has a query from the root ($) inside a condition, which is not supported: a condition looks at @";
 
 fn compare(comparison: &parsed::Comparison) -> Taken<Test> {
     let operator = match comparison {

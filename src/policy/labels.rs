@@ -22,7 +22,7 @@ pub(super) const CLEARANCES: &[&str] = &[
 /// A label is a coding of `meta.security`, except one that says how the data was changed or judged (v3-ObservationValue)
 /// or what it may be used for (v3-ActReason): those grade no secrecy. Any other must have a code that is cleared, whatever
 /// its system, so that a label that nobody foresaw withholds. What stands where labels belong in any other shape (an object
-/// for a list, a text for a coding, a list for `meta`) withholds as well; without labels a resource passes.
+/// for a list, a text for a coding, a list or a text for `meta`) withholds as well; without labels a resource passes.
 pub(super) fn cleared(codes: &[Box<str>]) -> Test {
     let is = |member: &str, text: &str| {
         let query = Query { segments: vec![Segment::Child(vec![Selector::Name(member.into())])] };
@@ -31,16 +31,15 @@ pub(super) fn cleared(codes: &[Box<str>]) -> Test {
     let mut harmless = vec![is("system", OBSERVATION_VALUE), is("system", ACT_REASON)];
     harmless.extend(codes.iter().map(|code| is("code", code)));
     // `@.meta..security`: a list in place of the object `meta` hides no label.
-    let labels = vec![
-        Segment::Child(vec![Selector::Name("meta".into())]),
-        Segment::Descendant(vec![Selector::Name("security".into())]),
-    ];
+    let meta = Segment::Child(vec![Selector::Name("meta".into())]);
+    let labels = vec![meta.clone(), Segment::Descendant(vec![Selector::Name("security".into())])];
+    // A `meta` that is a scalar, or empty, is none that the standard knows.
+    let exists = |segments| Test::Exists(Query { segments });
+    let within = vec![meta.clone(), Segment::Child(vec![Selector::Wildcard])];
+    let well_formed = Test::Any(vec![Test::Not(Box::new(exists(vec![meta]))), exists(within)]);
     let mut uncleared = labels.clone();
     uncleared.push(Segment::Child(vec![Selector::Filter(Box::new(Test::Not(Box::new(Test::Any(harmless)))))]));
-    Test::All(vec![
-        Test::AllArrays(Query { segments: labels }),
-        Test::Not(Box::new(Test::Exists(Query { segments: uncleared }))),
-    ])
+    Test::All(vec![well_formed, Test::AllArrays(Query { segments: labels }), Test::Not(Box::new(exists(uncleared)))])
 }
 
 /// The labels of a filtered resource, as codings joined by commas.

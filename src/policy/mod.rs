@@ -1,11 +1,12 @@
 //! The policy: which role sees what, for which purpose, by which interaction. What nothing allows is refused.
 //!
-//! A policy file is read by `file` and `sees` into rules with positions, assembled into a [`View`](view::View) a role, and
+//! A policy file is read by `file` and `sees` into rules with positions, assembled into a `View` a role, and
 //! compiled into plans that the redaction core runs. `explain` follows the same walk as the compiler. This module never
 //! reads a file or a clock, and never lets a file with a mistake through.
 
 mod assemble;
 mod compile;
+mod condition;
 mod decide;
 mod document;
 mod draft;
@@ -21,7 +22,6 @@ mod syntax;
 mod treatment;
 mod view;
 
-
 #[cfg(test)]
 mod agreement;
 
@@ -36,6 +36,7 @@ use crate::model::{Purpose, Role};
 use crate::redact::plan::Plan;
 
 use compile::CompileError;
+use document::DocumentRule;
 use file::RoleText;
 use syntax::Findings;
 use view::{Origin, View};
@@ -68,7 +69,14 @@ pub struct RoleView {
     view: View,
     named: Box<[TypeId]>,
     plan: Arc<Plan>,
-    documents: BTreeMap<Box<str>, Arc<Plan>>,
+    documents: BTreeMap<Box<str>, DocumentView>,
+}
+
+/// What a role sees of a document.
+#[derive(Debug)]
+struct DocumentView {
+    rules: Vec<DocumentRule>,
+    plan: Arc<Plan>,
 }
 
 impl Policy {
@@ -182,7 +190,7 @@ impl RoleView {
 
     /// The plan for a document; `None` where the role sees nothing of it.
     pub fn document(&self, name: &str) -> Option<&Arc<Plan>> {
-        self.documents.get(name)
+        self.documents.get(name).map(|seen| &seen.plan)
     }
 
     /// Whether the role sees anything of the resources of a type. Of the envelopes (Bundle, Parameters,
@@ -232,10 +240,10 @@ fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findin
         }
     };
     let mut documents = BTreeMap::new();
-    for (name, rules) in &role.sees.documents {
-        match document::compile(name, rules) {
+    for (name, rules) in role.sees.documents {
+        match document::compile(&name, &rules) {
             Ok(plan) => {
-                documents.insert(name.clone(), Arc::new(plan));
+                documents.insert(name, DocumentView { rules, plan: Arc::new(plan) });
             }
             Err(error) => findings.mistake(rules.first().map_or(role.at, |rule| rule.at), error.0),
         }

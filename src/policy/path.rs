@@ -6,19 +6,10 @@
 
 use std::sync::Arc;
 
+use super::condition::{Condition, condition};
+use super::syntax::did_you_mean;
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, TypeId};
-use crate::redact::condition::{Operand, Query, Segment, Selector, Test};
-
-use super::jsonpath;
-use super::syntax::did_you_mean;
-
-/// A condition on an element, and how it was written.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Condition {
-    pub(super) text: Box<str>,
-    pub(super) test: Test,
-}
 
 /// A step of a path.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,11 +41,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn new(message: impl Into<Box<str>>) -> Self {
+    pub(super) fn new(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), suggestion: None }
     }
 
-    fn with(message: impl Into<Box<str>>, suggestion: impl Into<Box<str>>) -> Self {
+    pub(super) fn with(message: impl Into<Box<str>>, suggestion: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), suggestion: Some(suggestion.into()) }
     }
 }
@@ -116,15 +107,6 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
         parents = types;
     }
     if problems.is_empty() { Ok(ElementPath { steps, types: parents, last }) } else { Err(problems) }
-}
-
-/// Takes a filter on a whole resource.
-pub(super) fn rows(definitions: &Definitions, resource: TypeId, text: &str) -> Result<Test, Vec<Problem>> {
-    let mut problems = Vec::new();
-    match condition(definitions, &[resource], text, &mut problems) {
-        Some(condition) if problems.is_empty() => Ok(condition.test.clone()),
-        _ => Err(problems),
-    }
 }
 
 fn root_name(type_name: &str) -> &str {
@@ -236,9 +218,9 @@ fn find<'d>(
     }
     let names = || {
         let several = parents.iter().map(|parent| definitions.get(*parent));
-        several.flat_map(|of| of.elements()).flat_map(|element| {
-            std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name))
-        })
+        several
+            .flat_map(|of| of.elements())
+            .flat_map(|element| std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name)))
     };
     let suggestion = crate::fhir::suggest(name, names()).map(|near| format!("did you mean {near}?").into());
     let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| &*each.name)));
@@ -266,177 +248,6 @@ fn check_described(
     ));
 }
 
-fn condition(
-    definitions: &Definitions,
-    types: &[TypeId],
-    text: &str,
-    problems: &mut Vec<Problem>,
-) -> Option<Arc<Condition>> {
-    let test = match jsonpath::filter(text) {
-        Ok(test) => test,
-        Err(refused) => {
-            problems.push(Problem::new(format!("the condition {text} {refused}")));
-            return None;
-        }
-    };
-    if types.iter().any(|id| definitions.get(*id).kind == Kind::Primitive) {
-        problems.push(Problem::with(
-            format!("the condition {text} is on a primitive"),
-            "write it on the element around it",
-        ));
-        return None;
-    }
-    let before = problems.len();
-    let mut checker = Checker { definitions, text, problems };
-    checker.test(&test, &Values { types: types.to_vec(), array: false });
-    (problems.len() == before).then(|| Arc::new(Condition { text: text.into(), test }))
-}
-
-/// What a part of a query may select.
-#[derive(Clone)]
-struct Values {
-    types: Vec<TypeId>,
-    array: bool,
-}
-
-/// Holds the names of a condition to the element tables, as far as they can be known.
-struct Checker<'a> {
-    definitions: &'a Definitions,
-    text: &'a str,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Checker<'_> {
-    fn test(&mut self, test: &Test, at: &Values) {
-        match test {
-            Test::All(parts) | Test::Any(parts) => parts.iter().for_each(|part| self.test(part, at)),
-            Test::Not(part) => self.test(part, at),
-            Test::Exists(query) | Test::AllArrays(query) => {
-                self.query(query, at);
-            }
-            Test::Compare(left, _, right) => {
-                let scalar = |side: &Operand| matches!(side, Operand::Literal(_));
-                self.operand(left, at, scalar(right));
-                self.operand(right, at, scalar(left));
-            }
-        }
-    }
-
-    fn operand(&mut self, operand: &Operand, at: &Values, with_literal: bool) {
-        match operand {
-            Operand::Literal(_) => {}
-            Operand::Length(inner) => self.operand(inner, at, false),
-            Operand::Count(query) => {
-                self.query(query, at);
-            }
-            Operand::Query(query) | Operand::Value(query) => {
-                if let Some(found) = self.query(query, at)
-                    && with_literal
-                    && !query.segments.is_empty()
-                {
-                    self.comparable(&found);
-                }
-            }
-        }
-    }
-
-    /// An object or array equals no literal: such a comparison would never change its mind.
-    fn comparable(&mut self, found: &Values) {
-        let text = self.text;
-        let primitive = |id: &TypeId| self.definitions.get(*id).kind == Kind::Primitive;
-        if found.array {
-            self.problems.push(Problem::with(
-                format!("the condition {text} compares a list with one value"),
-                "ask for an item of it: […[?@ == …]]",
-            ));
-        } else if let Some(object) = found.types.first().filter(|_| !found.types.iter().any(primitive)) {
-            let name = &self.definitions.get(*object).name;
-            self.problems.push(Problem::with(
-                format!("the condition {text} compares a {name} with one value"),
-                format!("ask for an element of {name}"),
-            ));
-        }
-    }
-
-    /// What a query selects, where that can be known.
-    fn query(&mut self, query: &Query, at: &Values) -> Option<Values> {
-        let mut found = at.clone();
-        for segment in &query.segments {
-            // Below a descendant segment anything may stand.
-            let Segment::Child(selectors) = segment else { return None };
-            let each: Vec<_> = selectors.iter().map(|selector| self.selector(selector, &found)).collect();
-            let each = each.into_iter().collect::<Option<Vec<_>>>()?;
-            let array = each.iter().any(|values| values.array);
-            found = Values { types: each.into_iter().flat_map(|values| values.types).collect(), array };
-        }
-        Some(found)
-    }
-
-    fn selector(&mut self, selector: &Selector, at: &Values) -> Option<Values> {
-        match selector {
-            Selector::Name(name) => self.member(name, at),
-            Selector::Filter(test) => {
-                let inside = self.item(at, "[?…]")?;
-                self.test(test, &inside);
-                Some(inside)
-            }
-            Selector::Index(_) | Selector::Slice { .. } => self.item(at, "an index"),
-            Selector::Wildcard if at.array => self.item(at, "[*]"),
-            Selector::Wildcard => None,
-        }
-    }
-
-    fn item(&mut self, at: &Values, what: &str) -> Option<Values> {
-        if !at.array {
-            let name = at.types.first().map_or("", |id| &*self.definitions.get(*id).name);
-            self.problems.push(Problem::with(
-                format!("the condition {} has {what} on a {name}, which is no list", self.text),
-                "name its element instead",
-            ));
-            return None;
-        }
-        Some(Values { types: at.types.clone(), array: false })
-    }
-
-    fn member(&mut self, name: &str, at: &Values) -> Option<Values> {
-        let text = self.text;
-        if at.array {
-            self.problems.push(Problem::with(
-                format!("the condition {text} asks a list for its member {name}, which no list has"),
-                format!("write […[?@.{name} …]] or […[*].{name}]"),
-            ));
-            return None;
-        }
-        let types = at.types.iter().map(|id| self.definitions.get(*id));
-        if types.clone().any(|of| of.kind == Kind::Resource && (of.is_abstract || name == "resourceType")) {
-            return None;
-        }
-        let (plain, sibling) = name.strip_prefix('_').map_or((name, false), |plain| (plain, true));
-        for of in types.clone().filter(|of| of.kind != Kind::Primitive) {
-            if let Some((element, form)) = of.member(plain)
-                && (!sibling || self.definitions.get(form.target).kind == Kind::Primitive)
-            {
-                // The members of a sibling are the elements of the primitive's type; they are not followed further.
-                return (!sibling).then(|| Values { types: vec![form.target], array: element.many });
-            }
-        }
-        let choice = types.clone().find_map(|of| of.element(name)).and_then(|element| element.types.first());
-        if let Some(form) = choice {
-            self.problems.push(Problem::with(
-                format!("the condition {text} asks for {name}, which no JSON member is called"),
-                format!("name the form that is meant, such as {}", form.json_name),
-            ));
-            return None;
-        }
-        let owner = types.clone().next().map_or("", |of| &*of.name);
-        let names = types.flat_map(|of| of.elements()).flat_map(|each| each.types.iter().map(|of| &*of.json_name));
-        let suggestion = did_you_mean(name, names);
-        let message = format!("the condition {text} asks for the unknown element {owner}.{name}").into();
-        self.problems.push(Problem { message, suggestion });
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,9 +256,9 @@ mod tests {
         let definitions = Definitions::r4().unwrap();
         let base = definitions.type_named(resource).unwrap();
         element_path(&definitions, base, path).map_err(|problems| {
-            let each = problems.iter().map(|each| {
-                format!("{}: {}", each.message, each.suggestion.as_deref().unwrap_or_default())
-            });
+            let each = problems
+                .iter()
+                .map(|each| format!("{}: {}", each.message, each.suggestion.as_deref().unwrap_or_default()));
             each.collect::<Vec<_>>().join("\n")
         })
     }

@@ -9,6 +9,7 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, TypeId};
 use crate::redact::condition::Test;
 
+use super::condition;
 use super::document::{self, DocumentRule};
 use super::envelope;
 use super::path::{self, ElementPath, Problem};
@@ -105,7 +106,7 @@ impl Reader<'_> {
 
     fn rows(&self, resource: TypeId, node: &Node, findings: &mut Findings) -> Option<(Test, Position)> {
         let text = node.expect_text("where", findings)?;
-        match path::rows(self.definitions, resource, text) {
+        match condition::rows(self.definitions, resource, text) {
             Ok(test) => Some((test, node.at)),
             Err(problems) => {
                 tell(problems, node.at, findings);
@@ -125,7 +126,8 @@ impl Reader<'_> {
         if !self.check(&path, &written, &key.name, value.at, findings) || !check_labels(&path, key.at, findings) {
             return;
         }
-        let rule = Rule { text: key.name.clone(), steps: path.steps, verdict: Verdict::Treat(written.treatment), origin };
+        let rule =
+            Rule { text: key.name.clone(), steps: path.steps, verdict: Verdict::Treat(written.treatment), origin };
         if rules.iter().any(|known| same_element(known, &rule)) {
             findings.mistake(key.at, format!("a second rule for {}", rule.text));
         } else {
@@ -134,14 +136,7 @@ impl Reader<'_> {
     }
 
     /// Holds a treatment to the element that it is said of.
-    fn check(
-        &self,
-        path: &ElementPath,
-        written: &Written,
-        name: &str,
-        at: Position,
-        findings: &mut Findings,
-    ) -> bool {
+    fn check(&self, path: &ElementPath, written: &Written, name: &str, at: Position, findings: &mut Findings) -> bool {
         let treatment = &written.treatment;
         let types = || path.types.iter().map(|id| self.definitions.get(*id));
         let repeats = (&*path.last.0, &*path.last.1) == ("Reference", "display")
@@ -160,8 +155,7 @@ impl Reader<'_> {
         }
         if let Some(unsuited) = path.types.iter().find(|id| !treatment.suits(self.definitions, **id)) {
             let unsuited = &self.definitions.get(*unsuited).name;
-            let message =
-                format!("{} is for {}, and {name} is a {unsuited}", treatment.keyword(), treatment.is_for());
+            let message = format!("{} is for {}, and {name} is a {unsuited}", treatment.keyword(), treatment.is_for());
             match path.types.len() {
                 1 => findings.mistake(at, message),
                 _ => findings.mistake_with(at, message, "write a rule for the one form that is meant"),
@@ -207,7 +201,8 @@ impl Reader<'_> {
             let written = treatment::read(value, findings);
             let (name, below) = key.name.split_once('.').map_or((&*key.name, None), |(name, path)| (name, Some(path)));
             let Some(anchor) = self.data_type(name) else {
-                let known = ["Narrative", "Reference", "Extension", "Identifier", "HumanName", "Attachment", "Annotation"];
+                let known =
+                    ["Narrative", "Reference", "Extension", "Identifier", "HumanName", "Attachment", "Annotation"];
                 let suggestion = did_you_mean(name, known.into_iter()).unwrap_or_default();
                 findings.mistake_with(key.at, format!("unknown data type {name}"), suggestion);
                 continue;
@@ -290,7 +285,8 @@ impl Reader<'_> {
 pub(super) fn same_element(one: &Rule, other: &Rule) -> bool {
     one.steps.len() == other.steps.len()
         && one.steps.iter().zip(&other.steps).all(|(one, other)| {
-            let test = |condition: &Option<std::sync::Arc<path::Condition>>| condition.as_ref().map(|it| it.test.clone());
+            let test =
+                |condition: &Option<std::sync::Arc<condition::Condition>>| condition.as_ref().map(|it| it.test.clone());
             one.name == other.name && one.form == other.form && test(&one.condition) == test(&other.condition)
         })
 }

@@ -4,7 +4,6 @@
 //! and keys that stand twice are mistakes, so that what a reader sees is what the gateway does, and no file of a few
 //! lines can grow while it is read. Scalars stay text: what `no` or `0123` means is for the one who knows the key.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -109,10 +108,6 @@ impl Findings {
 
     pub(super) fn warning(&mut self, at: Position, message: impl Into<Box<str>>, suggestion: Option<&str>) {
         self.warnings.push(self.finding(at, message.into(), suggestion.map(Into::into)));
-    }
-
-    pub(super) fn is_clean(&self) -> bool {
-        self.mistakes.is_empty()
     }
 
     /// The warnings, or every mistake; each once, by position.
@@ -354,12 +349,6 @@ fn place(line: usize, zero_based_column: usize) -> Position {
         line: u32::try_from(line).unwrap_or(u32::MAX),
         column: u32::try_from(zero_based_column).unwrap_or(u32::MAX).saturating_add(1),
     }
-}
-
-/// A text in which a name is quoted where it is not a plain word.
-pub(super) fn quoted(name: &str) -> Cow<'_, str> {
-    let plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    if plain { name.into() } else { format!("\"{name}\"").into() }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, TypeId, TypeRef};
 use crate::redact::condition::Test;
 
-use super::path::{Condition, Described, Step, described};
+use super::condition::Condition;
+use super::path::{Described, Step, described};
 use super::resolve::{Because, Ruling, resolve};
 use super::syntax::Position;
 use super::treatment::Treatment;
@@ -204,9 +205,8 @@ impl View {
         form: &TypeRef,
     ) -> (Underway, Underway) {
         let here = |(rule, taken): &(u32, u8)| {
-            self.step(*rule, *taken).is_some_and(|step| {
-                *step.name == *element.name && step.form.is_none_or(|wanted| wanted == form.target)
-            })
+            self.step(*rule, *taken)
+                .is_some_and(|step| *step.name == *element.name && step.form.is_none_or(|wanted| wanted == form.target))
         };
         let own = || place.rules.iter().copied().filter(here).collect();
         match described(definitions, place.type_id, element) {
@@ -311,7 +311,8 @@ impl View {
             }
         }
         // An extension that is shown is shown with the extensions nested in it.
-        let nested = &*element.name == "extension" && place.shown && &*definitions.get(place.type_id).name == "Extension";
+        let nested =
+            &*element.name == "extension" && place.shown && &*definitions.get(place.type_id).name == "Extension";
         for (index, typed) in (0..).zip(&self.types) {
             if !definitions.is_a(form.target, typed.anchor) {
                 continue;

@@ -90,9 +90,7 @@ mod tests {
     #[test]
     fn l08_only_addresses_below_the_upstreams_url_have_a_path() {
         let base = Url::parse("https://ehr.internal/fhir").unwrap();
-        let path = |address: &str| {
-            below(&base, &Url::parse(address).unwrap()).map(|path| path.as_str().to_owned())
-        };
+        let path = |address: &str| below(&base, &Url::parse(address).unwrap()).map(|path| path.as_str().to_owned());
         assert_eq!(path("https://ehr.internal/fhir/Patient/1").as_deref(), Some("/Patient/1"));
         assert_eq!(path("https://ehr.internal:443/fhir").as_deref(), Some("/"));
         for foreign in [

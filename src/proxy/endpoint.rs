@@ -73,7 +73,9 @@ impl PathPattern {
         for segment in text.strip_prefix('/').ok_or(PatternError::Path(PathError::Relative))?.split('/') {
             let place = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
             segments.push(match place {
-                Some(name) if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+                Some(name)
+                    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
+                {
                     Segment::Any
                 }
                 _ if segment.contains(['{', '}']) => return Err(PatternError::Place),

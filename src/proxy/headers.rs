@@ -53,7 +53,7 @@ pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
             let name = parts.next().unwrap_or_default().to_ascii_lowercase();
             let refused = parts.any(|part| {
                 let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
-                weight.is_some_and(|weight| weight.trim_end_matches('0').trim_end_matches('.').is_empty())
+                weight.is_some_and(|weight| !weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
             });
             let closeness = match name.as_str() {
                 "application/fhir+json" => [3, 0],

@@ -186,12 +186,8 @@ async fn decide(
 
     let form = form(gateway, &head, body).await?;
     let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
-    let asked = guard::Asked {
-        interaction: wanted.fhir(),
-        path: &below,
-        query: head.uri.query(),
-        form: form.as_deref(),
-    };
+    let asked =
+        guard::Asked { interaction: wanted.fhir(), path: &below, query: head.uri.query(), form: form.as_deref() };
     let admission = guard.admit(asked).map_err(Refusal::Guard)?;
     Ok(Decided {
         caller: caller.name.clone(),
@@ -448,11 +444,7 @@ fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
 }
 
 /// The form of a POST `_search`, whole; `None` for a GET, which has no body.
-async fn form(
-    gateway: &Gateway,
-    head: &http::request::Parts,
-    body: Incoming,
-) -> Result<Option<Vec<u8>>, Refusal> {
+async fn form(gateway: &Gateway, head: &http::request::Parts, body: Incoming) -> Result<Option<Vec<u8>>, Refusal> {
     if head.method != Method::POST {
         // Some servers read a body here and some do not.
         return if body.is_end_stream() { Ok(None) } else { Err(Refusal::Message("a GET or HEAD has no body")) };
@@ -487,7 +479,8 @@ fn public_url(endpoint: &Endpoint, authority: &str, secure: bool) -> String {
 impl Gateway {
     /// The endpoint of a path, the longest that matches, and the path below it.
     fn endpoint(&self, path: &CanonicalPath) -> Option<(Arc<Endpoint>, CanonicalPath)> {
-        let matching = self.endpoints.iter().filter_map(|endpoint| Some((endpoint, path.strip_prefix(&endpoint.path)?)));
+        let matching =
+            self.endpoints.iter().filter_map(|endpoint| Some((endpoint, path.strip_prefix(&endpoint.path)?)));
         let (endpoint, below) = matching.max_by_key(|(endpoint, _)| endpoint.path.segments().len())?;
         Some((Arc::clone(endpoint), below))
     }

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use crate::access::Denied;
@@ -209,9 +209,7 @@ impl Refusal {
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
             Self::Policy(_) => (StatusCode::FORBIDDEN, Issue::Forbidden, "policy"),
             Self::Guard(error) => match error {
-                GuardError::Query(QueryError::TooMany) => {
-                    (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooCostly, "query")
-                }
+                GuardError::Query(QueryError::TooMany) => (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooCostly, "query"),
                 GuardError::Query(_) | GuardError::Name(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "query"),
                 GuardError::Format => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
                 GuardError::Value { .. } => (StatusCode::BAD_REQUEST, Issue::Value, "query"),

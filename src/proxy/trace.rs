@@ -82,11 +82,16 @@ fn read(parent: &str) -> Option<(String, String)> {
     let named = |part: &str| part.bytes().any(|byte| byte != b'0');
     let whole = parts.next().is_none() || version != "00";
     let valid = hexadecimal(version, 2) && version != "ff" && hexadecimal(trace, 32) && hexadecimal(span, 16);
-    (valid && whole && hexadecimal(flags, 2) && named(trace) && named(span)).then(|| (trace.to_owned(), flags.to_owned()))
+    (valid && whole && hexadecimal(flags, 2) && named(trace) && named(span))
+        .then(|| (trace.to_owned(), flags.to_owned()))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]
