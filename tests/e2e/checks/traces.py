@@ -84,11 +84,15 @@ def audit_patient(stage):
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
     rows = [line for line in lines if "report" not in line]
-    roles = {row.get("role") for row in rows}
+    roles = {row["asked"].get("role") for row in rows}
     assert {"front-desk", "registrar", "analyst", "clinician"} <= roles, f"roles: {sorted(map(str, roles))}"
     assert stage.issuer.url in done.stdout.decode(), "no caller is named by its issuer"
-    desk = [row for row in rows if row.get("role") == "front-desk" and "identifier" in json.dumps(row)]
-    assert desk, "no record says that the identifier was withheld from the front desk"
+    reads = [row for row in rows if row["asked"]["interaction"] == "read" and row.get("answered", {}).get("status") == 200
+             and row["asked"]["resource_type"] == "Patient"]
+    for role, seen in (("front-desk", False), ("clinician", True)):
+        one = next(row for row in reads if row["asked"]["role"] == role)["answered"]
+        assert ("identifier" in one["released"]["Patient"]) == seen, f"{role}: {one['released']}"
+        assert ("identifier" in one.get("withheld", {}).get("Patient", {})) != seen, f"{role}: {one.get('withheld')}"
     table = stage.gateway.command("audit", "patient", str(stage.gateway.audit_directory), planted.PATIENT)
     assert table.returncode == 0 and b"clinician" in table.stdout, table.stdout[:300]
     nobody = stage.gateway.command("audit", "patient", str(stage.gateway.audit_directory), "nobody-has-this-id", "--json")

@@ -5,7 +5,7 @@ from stage.report import check
 
 # Roles and searches whose view keeps every required element of the type, or puts `absent` in its place.
 KEPT_WHOLE = [
-    ("front-desk", "Patient"), ("front-desk", "Encounter?_count=30"), ("front-desk", "Observation?category=vital-signs&_count=30"),
+    ("front-desk", "Patient"), ("front-desk", "Encounter?_count=30"), ("front-desk", "Observation?code=8867-4&_count=30"),
     ("registrar", "Patient"), ("analyst", "Patient"), ("analyst", "Observation?_count=30"),
 ]
 

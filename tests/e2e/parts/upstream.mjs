@@ -42,7 +42,7 @@ function capabilities() {
   const types = ['Patient', 'Observation', 'Appointment', 'Encounter', 'Condition', 'Practitioner'];
   return {
     resourceType: 'CapabilityStatement', status: 'active', kind: 'instance', date: '2026-01-01', fhirVersion: '4.0.1', format: ['json', 'xml'],
-    implementation: { description: options.leakyText, url: origin + BASE },
+    implementation: { description: 'Medplum in memory', url: origin + BASE },
     rest: [{ mode: 'server', resource: types.map((type) => ({ type, interaction: [{ code: 'read' }, { code: 'search-type' }] })) }],
   };
 }
