@@ -35,8 +35,8 @@ fn roles(criterion: &mut Criterion) {
     let secret = Secret::new(*b"a secret of the benches, of 32 bytes").expect("it is long enough");
     let given = Given { today: Some(today), secret: Some(Arc::new(secret)), addresses: None };
     let keep_all = Arc::new(Plan::keep_all());
-    let plans = std::iter::once(("keep all", &keep_all))
-        .chain(policy.roles().map(|(role, view)| (role.as_str(), view.plan())));
+    let plans =
+        std::iter::once(("keep all", &keep_all)).chain(policy.roles().map(|(role, view)| (role.as_str(), view.plan())));
 
     let mut group = criterion.benchmark_group("redact");
     group.throughput(Throughput::Bytes(text.len() as u64));

@@ -84,7 +84,13 @@ fn compare(file: &Path, runs: usize) -> Outcome<()> {
         ("serde_json", command(&std::env::current_exe()?, &[Path::new(PEER), file])),
     ];
     match Command::new("jq").arg("--version").output() {
-        Ok(_) => contestants.push(("jq", command(Path::new("jq"), &["-c", "-f"].map(Path::new).into_iter().chain([query.as_path(), file]).collect::<Vec<_>>()))),
+        Ok(_) => contestants.push((
+            "jq",
+            command(
+                Path::new("jq"),
+                &["-c", "-f"].map(Path::new).into_iter().chain([query.as_path(), file]).collect::<Vec<_>>(),
+            ),
+        )),
         Err(_) => println!("jq is not installed and left out"),
     }
 

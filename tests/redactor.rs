@@ -148,6 +148,13 @@ fn an_aligned_array_of_objects_keeps_its_places() {
 }
 
 #[test]
+fn an_aligned_array_stays_laid_out_as_it_was() {
+    let plan = plan(|builder| descend(builder, state(&[("given", Edge::new(Action::Scalar(Kinds::STRING)))])));
+    let document = "{\n  \"given\": [\n    \"A\",\n    \"B\"\n  ]\n}";
+    assert_eq!(through(&plan, document), document);
+}
+
+#[test]
 fn items_are_told_apart_by_place() {
     let plan = plan(|builder| {
         let items = Items::Placed { head: [KEEP, DROP].into(), cycle: [DROP, KEEP].into() };

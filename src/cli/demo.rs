@@ -188,37 +188,39 @@ impl<'a> Page<'a> {
         writeln!(out, "  files    {dir} ({kept})\n")?;
         writeln!(out, "One patient, asked for by each role. Paste into another terminal:\n")?;
         for (role, look) in PEOPLE {
-            writeln!(out, "{bold}# {role}{plain} {look}")?;
+            writeln!(out, "{bold}# {role}{plain}: {look}")?;
             let url = format!("https://{gateway}/fhir/Patient/{patient}");
             writeln!(out, "curl -s --cacert {dir}/keys/ca.pem -H @{dir}/{role}.header '{url}'; echo\n")?;
         }
         writeln!(
             out,
-            "{bold}# billing-vendor{plain} is proven by its certificate: what a bill needs of a member, and no diagnosis"
+            "{bold}# billing-vendor{plain}: proven by its certificate: what a bill needs of a member, and no diagnosis"
         )?;
         let url = format!("https://{gateway}/vendors/acme/v1/members/{member}");
         let proof = format!("--cert {dir}/keys/client.pem --key {dir}/keys/client.key");
         writeln!(out, "curl -s --cacert {dir}/keys/ca.pem {proof} '{url}'; echo\n")?;
-        writeln!(out, "{bold}# refused{plain} why somebody comes is none of the front desk's business")?;
+        writeln!(out, "{bold}# refused{plain}: why somebody comes is none of the front desk's business")?;
         let url = format!("https://{gateway}/fhir/Condition?patient={patient}");
         writeln!(out, "curl -s --cacert {dir}/keys/ca.pem -H @{dir}/front-desk.header '{url}'; echo\n")?;
         if let Some(admin) = self.admin {
-            writeln!(out, "{bold}# counted{plain} elements shown, hidden and changed, by role")?;
+            writeln!(out, "{bold}# counted{plain}: elements shown, hidden and changed, by role")?;
             writeln!(out, "curl -s http://{admin}/metrics | grep fieldgate_elements_total\n")?;
         }
         let program = program();
-        writeln!(out, "{bold}# recorded{plain} who saw what of this patient, when, why, by which way")?;
+        writeln!(out, "{bold}# recorded{plain}: who saw what of this patient, when, why, by which way")?;
         writeln!(out, "{program} audit patient {dir}/audit {patient}\n")?;
-        writeln!(out, "{bold}# changed{plain} edit {dir}/policy.yaml, then check it and have it taken")?;
+        writeln!(out, "{bold}# changed{plain}: edit {dir}/policy.yaml, then check it and have it taken")?;
         writeln!(out, "{program} check --config {dir}/gateway.yaml && kill -HUP {}\n", std::process::id())
     }
 }
 
-/// Whether each role sees something else of a patient, and none nothing.
+/// Whether each role sees something else of a patient, and none nothing: a normal label, and all that is treated.
 fn shows_well(patient: &Value) -> bool {
     let has = |name: &str| patient.get(name).is_some_and(|value| !value.is_null());
-    let labelled = patient.pointer("/meta/security").is_some();
-    ["name", "telecom", "address", "birthDate", "identifier"].into_iter().all(has) && !labelled
+    let labels = patient.pointer("/meta/security").and_then(Value::as_array);
+    let is_normal = |label: &Value| label.get("code").is_some_and(|code| code == "N");
+    ["name", "telecom", "address", "birthDate", "identifier"].into_iter().all(has)
+        && labels.is_none_or(|labels| labels.iter().all(is_normal))
 }
 
 /// How this program was called, so that what is printed can be pasted.

@@ -135,12 +135,12 @@ impl Guard<'_> {
         let in_query = parameters.len();
         parameters.extend(query::read(asked.form.unwrap_or_default())?);
         let admitted = match asked.interaction {
-            None => self.document(parameters)?,
+            None => Self::document(parameters)?,
             Some(Interaction { kind: Kind::SearchType, resource_type: Some(of), compartment: None, .. }) => {
                 let in_form = parameters.len() > in_query;
                 self.search(of, asked.path, parameters, in_form)?
             }
-            Some(Interaction { kind: Kind::Read | Kind::Vread | Kind::Capabilities, .. }) => self.one(parameters)?,
+            Some(Interaction { kind: Kind::Read | Kind::Vread | Kind::Capabilities, .. }) => Self::one(parameters)?,
             Some(other) => return Err(GuardError::Interaction { interaction: other.kind.as_str() }),
         };
         let text = query::write(&admitted);
@@ -252,7 +252,7 @@ impl Guard<'_> {
     }
 
     /// The parameters of a read: they say how the answer is written, and may ask for less of it.
-    fn one(&self, parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
+    fn one(parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
         for (name, value) in parameters {
             let known = match ParameterName::parse(&name).map_err(GuardError::Name)? {
                 ParameterName::Control(control) => {
@@ -270,15 +270,13 @@ impl Guard<'_> {
     }
 
     /// A document's API has parameters of its own, whose reach nobody has told the gateway.
-    fn document(&self, parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
-        match parameters.is_empty() || !self.view.restricted() {
-            true => Ok(parameters),
-            false => Err(GuardError::Unsupported { parameter: "query parameters here", instead: LEAVE_THEM_OUT }),
-        }
+    fn document(parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
+        if parameters.is_empty() { Ok(parameters) } else { Err(NO_PARAMETERS) }
     }
 }
 
-const LEAVE_THEM_OUT: &str = "leave them out";
+const NO_PARAMETERS: GuardError =
+    GuardError::Unsupported { parameter: "query parameters here", instead: "leave them out" };
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use tracing::{error, info};
 
@@ -20,6 +19,7 @@ use super::{Gateway, headers};
 use crate::audit::{self, Begin, Elements, Outcome, Summary, Ticket};
 use crate::metrics::{Direction, Request, Treated};
 use crate::model::{Caller, Purpose, Role};
+use crate::net::address::CanonicalPath;
 use crate::redact::Tally;
 
 /// What is known of a request.
@@ -39,6 +39,8 @@ pub(super) struct Account {
     pub(super) resource_type: Option<String>,
     pub(super) resource_id: Option<String>,
     pub(super) _place: Place,
+    /// Whether the request was counted and logged.
+    pub(super) settled: bool,
 }
 
 /// The account of a request whose beginning is in the audit trail.
@@ -118,19 +120,33 @@ impl Account {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        headers::seal(response.headers_mut(), self.gateway.policy.generation(), &self.trace.request_id);
+        headers::seal(response.headers_mut(), self.gateway.policy.generation(), Some(&self.trace.request_id));
         response
     }
 
     /// Counts and logs the request, which has ended.
-    fn settle(self, status: StatusCode, outcome: &str) {
+    fn settle(mut self, status: StatusCode, outcome: &str) {
+        self.tell(status.as_u16(), outcome);
+    }
+
+    fn tell(&mut self, status: u16, outcome: &str) {
+        self.settled = true;
         let endpoint = self.endpoint.as_ref().map_or("", |endpoint| &*endpoint.name);
         let role = self.role.as_ref().map_or("", Role::as_str);
         let interaction = self.interaction.unwrap_or("");
-        let (status, duration) = (status.as_u16(), self.started.elapsed());
+        let duration = self.started.elapsed();
         self.gateway.metrics.request(Request { endpoint, role, interaction, status, duration });
         let seconds = duration.as_secs_f64();
         info!(request = self.trace.request_id, endpoint, role, interaction, status, seconds, outcome, "request");
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if !self.settled {
+            // The caller went away before there was an answer; no status was sent.
+            self.tell(0, "abandoned");
+        }
     }
 }
 
@@ -217,12 +233,13 @@ fn add(elements: &mut Elements, owner: &str, element: &str, count: u64) {
 }
 
 /// The answer to a request that came to nothing before there was an account of it.
-pub(super) fn turn_away(gateway: &Gateway, refusal: &Refusal) -> Response<Answer> {
+pub(super) fn turn_away(gateway: &Gateway, target: &Uri, refusal: &Refusal) -> Response<Answer> {
     gateway.metrics.refused(refusal.reason());
-    let Answered { status, headers, body } = refusal.answer(false);
-    let mut response = Response::new(Answer::own(Bytes::clone(&body)));
+    let endpoint = CanonicalPath::parse(target.path()).ok().and_then(|path| gateway.endpoint(&path));
+    let Answered { status, headers, body } = refusal.answer(endpoint.is_some_and(|(found, _)| found.serves.is_fhir()));
+    let mut response = Response::new(Answer::own(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    headers::seal(response.headers_mut(), gateway.policy.generation(), "");
+    headers::seal(response.headers_mut(), gateway.policy.generation(), None);
     response
 }

@@ -97,7 +97,7 @@ pub(super) struct RedactedBody {
     redactor: Redactor,
     output: Output,
     held: Held,
-    ended: bool,
+    stage: Stage,
     status: StatusCode,
     sent: u64,
     received: u64,
@@ -106,10 +106,20 @@ pub(super) struct RedactedBody {
     opened: Option<Opened>,
 }
 
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// There may be more.
+    Open,
+    /// All of it was read and decided.
+    Whole,
+    /// It failed; it never looks ended again.
+    Failed,
+}
+
 /// How a body begins.
 pub(super) enum Beginning {
     /// Something of it was let through.
-    Body(RedactedBody),
+    Body(Box<RedactedBody>),
     /// It ended, and nothing of it was let through.
     Nothing(Opened),
     /// It failed before anything of it was let through.
@@ -131,7 +141,7 @@ impl RedactedBody {
             Ok(decoder) => decoder,
             Err(failure) => return Beginning::Failed(failure, opened),
         };
-        let mut body = Self {
+        let mut body = Box::new(Self {
             redactor: Redactor::new(permit.plan().clone(), given, limits.redaction()),
             held: opened.account.gateway.capacity.hold(),
             _permit: permit,
@@ -139,13 +149,13 @@ impl RedactedBody {
             decoder: Some(decoder),
             encoded: Bytes::new(),
             output: Output::default(),
-            ended: false,
+            stage: Stage::Open,
             status,
             sent: 0,
             received: 0,
             spent: Duration::ZERO,
             opened: Some(opened),
-        };
+        });
         let result = poll_fn(|cx| body.fill(cx)).await;
         match (result, body.output.is_empty()) {
             (Ok(()), false) => Beginning::Body(body),
@@ -155,7 +165,7 @@ impl RedactedBody {
     }
 
     /// Ends an answer that has a head alone.
-    pub(super) fn end_with_head(mut self) {
+    pub(super) fn end_with_head(mut self: Box<Self>) {
         if let Some(opened) = self.opened.take() {
             opened.head(self.status);
         }
@@ -171,12 +181,12 @@ impl RedactedBody {
     }
 
     /// The answer, with this as its body.
-    pub(super) fn respond(self, headers: HeaderMap) -> Response<Answer> {
+    pub(super) fn respond(self: Box<Self>, headers: HeaderMap) -> Response<Answer> {
         let head = self.head(headers);
-        head.map(|_| Answer(Kind::Upstream(Box::new(self))))
+        head.map(|_| Answer(Kind::Upstream(self)))
     }
 
-    fn leave(mut self, into: impl FnOnce(Opened) -> Beginning) -> Beginning {
+    fn leave(mut self: Box<Self>, into: impl FnOnce(Opened) -> Beginning) -> Beginning {
         match self.opened.take() {
             Some(opened) => into(opened),
             None => Beginning::Body(self),
@@ -184,7 +194,7 @@ impl RedactedBody {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
-        if self.opened.is_none() && !self.ended {
+        if self.stage == Stage::Failed {
             return Poll::Ready(Some(Err(Ended(()))));
         }
         match ready!(self.fill(cx)) {
@@ -199,7 +209,7 @@ impl RedactedBody {
                 }
             },
             Err(failure) => {
-                self.ended = false;
+                self.stage = Stage::Failed;
                 self.output = Output::default();
                 self.close(Outcome::FailedClosed { reason: failure.reason() });
                 Poll::Ready(Some(Err(Ended(()))))
@@ -210,7 +220,7 @@ impl RedactedBody {
     /// Ready when there is something to send, or the body has ended.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let mut pieces = 0;
-        while self.output.is_empty() && !self.ended {
+        while self.output.is_empty() && self.stage == Stage::Open {
             if pieces == PIECES {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -256,7 +266,7 @@ impl RedactedBody {
         self.redactor.finish(&mut self.output.of(&Bytes::new()))?;
         self.output.flush();
         self.held.settle(0);
-        self.ended = true;
+        self.stage = Stage::Whole;
         Ok(())
     }
 

@@ -113,11 +113,11 @@ pub(super) fn of_answer(received: &HeaderMap, is_fhir: bool, addresses: &dyn Add
 }
 
 /// Writes what every answer says.
-pub(super) fn seal(headers: &mut HeaderMap, generation: &str, request_id: &str) {
+pub(super) fn seal(headers: &mut HeaderMap, generation: &str, request_id: Option<&str>) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(VARY, HeaderValue::from_static(VARIES));
-    for (name, text) in [(POLICY, generation), (super::trace::REQUEST_ID, request_id)] {
-        if let Ok(value) = HeaderValue::from_str(text) {
+    for (name, text) in [(POLICY, Some(generation)), (super::trace::REQUEST_ID, request_id)] {
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert(name, value);
         }
     }

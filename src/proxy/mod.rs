@@ -1,7 +1,7 @@
 //! The one way through: what happens to a request, top to bottom.
 //!
 //! A caller is proven, an endpoint and a role are found, the policy and the guard decide, the audit trail is written, the
-//! upstream is asked, and its response leaves through a [`RedactedBody`](body) or not at all. Nothing that an upstream
+//! upstream is asked, and its response leaves through a `RedactedBody` or not at all. Nothing that an upstream
 //! sent reaches a caller by any other way.
 
 mod account;
@@ -12,6 +12,7 @@ mod endpoint;
 mod headers;
 mod limits;
 mod refusal;
+mod request;
 pub mod server;
 mod trace;
 
@@ -19,10 +20,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -31,18 +31,18 @@ use self::account::{Account, Opened};
 use self::addresses::Links;
 use self::body::{Beginning, RedactedBody};
 use self::refusal::{Failure, Refusal};
+use self::request::{FORM, Wanted};
 use crate::audit::Journal;
-use crate::fhir::interaction::{Interaction, Kind};
-use crate::fhir::{Definitions, InteractionError};
-use crate::guard::paging::{self, Bound};
+use crate::fhir::Definitions;
+use crate::guard::paging::Bound;
 use crate::guard::{self, Admission, Guard, PageKey};
 use crate::identity::{Identity, RoleMap};
 use crate::metrics::Metrics;
-use crate::model::{Caller, Connection, Purpose, Role};
+use crate::model::{Caller, Connection, Role};
 use crate::net::address::CanonicalPath;
 use crate::net::header::forwardable_request_headers;
 use crate::net::upstream::UpstreamBody;
-use crate::policy::{Asked, Permit, Policy};
+use crate::policy::{Permit, Policy};
 use crate::redact::transform::{Given, Secret};
 
 pub use self::body::{Answer, Ended};
@@ -111,10 +111,9 @@ pub async fn exchange(
     request: Request<Incoming>,
     now: Timestamp,
 ) -> Response<Answer> {
-    let Some(place) = gateway.capacity.place() else { return account::turn_away(gateway, &Refusal::Busy) };
-    let Some(trace) = gateway.ids.trace(request.headers()) else {
-        return account::turn_away(gateway, &Refusal::Randomness);
-    };
+    let turn_away = |refusal| account::turn_away(gateway, request.uri(), &refusal);
+    let Some(place) = gateway.capacity.place() else { return turn_away(Refusal::Busy) };
+    let Some(trace) = gateway.ids.trace(request.headers()) else { return turn_away(Refusal::Randomness) };
     let mut account = Account {
         gateway: Arc::clone(gateway),
         trace,
@@ -130,6 +129,7 @@ pub async fn exchange(
         resource_type: None,
         resource_id: None,
         _place: place,
+        settled: false,
     };
     // Who calls, what for, and whether they may.
     let decided = match decide(gateway, arrival, request, &mut account).await {
@@ -161,7 +161,7 @@ async fn decide(
         // So that even a stranger is told in the words of the API that it calls.
         account.endpoint = Some(Arc::clone(endpoint));
     }
-    let authority = one_reading(&head, gateway.limits.target_bytes)?;
+    let authority = request::one_reading(&head, gateway.limits.target_bytes)?;
 
     let identified = gateway.identity.authenticate(&arrival.connection, &head.headers, account.time).await;
     let caller = account.caller.insert(identified.map_err(Refusal::Unauthenticated)?);
@@ -169,11 +169,11 @@ async fn decide(
     let (endpoint, below) = found.map_err(Refusal::Path)?.ok_or(Refusal::NoEndpoint)?;
     let role = role(gateway, &endpoint, caller, &head.headers)?;
     account.role = Some(role.clone());
-    let requested = purpose(&head.headers)?;
+    let requested = request::purpose(&head.headers)?;
     // The standing is asked for before anything that costs more, and proves only that it was.
     let _standing = endpoint.scope.standing(account.source, &caller.name, account.time).map_err(Refusal::Standing)?;
 
-    let wanted = Wanted::of(gateway, &endpoint, &head, &below)?;
+    let wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
     account.interaction = Some(wanted.interaction());
     (account.resource_type, account.resource_id) = wanted.names();
     if !headers::accepts_json(&head.headers) {
@@ -184,7 +184,7 @@ async fn decide(
     let permit = decision.map_err(Refusal::Policy)?;
     account.purpose = Some(permit.purpose());
 
-    let form = form(gateway, &head, body).await?;
+    let form = request::form(&gateway.limits, &head, body).await?;
     let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
     let asked =
         guard::Asked { interaction: wanted.fhir(), path: &below, query: head.uri.query(), form: form.as_deref() };
@@ -302,129 +302,6 @@ impl Verdict {
     }
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// What a request wants.
-enum Wanted {
-    Fhir(Interaction),
-    Document { name: Box<str>, id: Option<String> },
-}
-
-impl Wanted {
-    fn of(
-        gateway: &Gateway,
-        endpoint: &Endpoint,
-        head: &http::request::Parts,
-        below: &CanonicalPath,
-    ) -> Result<Self, Refusal> {
-        let patterns = match &endpoint.serves {
-            Serves::Fhir => return interaction(&gateway.definitions, head, below).map(Self::Fhir),
-            Serves::Documents(patterns) => patterns,
-        };
-        let found = patterns.iter().find_map(|(pattern, name)| Some((pattern.matches(below)?, name)));
-        let (places, name) = found.ok_or(Refusal::NoEndpoint)?;
-        if head.method != Method::GET && head.method != Method::HEAD {
-            return Err(Refusal::Method);
-        }
-        let id = (!places.is_empty()).then(|| places.join("/"));
-        Ok(Self::Document { name: name.clone(), id })
-    }
-
-    fn asked(&self) -> Asked<'_> {
-        match self {
-            Self::Fhir(interaction) => Asked::Fhir(interaction),
-            Self::Document { name, .. } => Asked::Document(name),
-        }
-    }
-
-    fn fhir(&self) -> Option<&Interaction> {
-        match self {
-            Self::Fhir(interaction) => Some(interaction),
-            Self::Document { .. } => None,
-        }
-    }
-
-    fn interaction(&self) -> &'static str {
-        self.fhir().map_or(Kind::Read, |interaction| interaction.kind).as_str()
-    }
-
-    fn searched(&self) -> Option<Box<str>> {
-        self.fhir().filter(|interaction| interaction.kind == Kind::SearchType)?.resource_type.clone()
-    }
-
-    /// The resource type and the id that the request names.
-    fn names(&self) -> (Option<String>, Option<String>) {
-        let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-        match self {
-            Self::Fhir(interaction) => (owned(&interaction.resource_type), owned(&interaction.id)),
-            Self::Document { name, id } => (Some(name.to_string()), id.clone()),
-        }
-    }
-}
-
-/// The interaction of a request, if it is one that is let through.
-fn interaction(
-    definitions: &Definitions,
-    head: &http::request::Parts,
-    below: &CanonicalPath,
-) -> Result<Interaction, Refusal> {
-    let slash = if below.as_str().ends_with('/') && !below.segments().is_empty() { "/" } else { "" };
-    let path = format!("{}{slash}", below.segments().join("/"));
-    let query = head.uri.query();
-    // Some servers have the pages of every search at their root; a page link says what it is a page of.
-    let page_of = query.and_then(paging::claimed_type).filter(|_| below.segments().is_empty());
-    let page_of = page_of.filter(|claimed| definitions.resource(claimed).is_some());
-    let path = page_of.unwrap_or(&path);
-    let found = Interaction::parse(definitions, &head.method, path, query).map_err(Refusal::Interaction)?;
-    match found.kind {
-        Kind::SearchType if found.compartment.is_none() => Ok(found),
-        Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
-        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete | Kind::Batch | Kind::Transaction => {
-            Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed: "GET, HEAD" }))
-        }
-        Kind::SearchType
-        | Kind::SearchSystem
-        | Kind::HistoryInstance
-        | Kind::HistoryType
-        | Kind::HistorySystem
-        | Kind::Operation => Err(Refusal::Guard(guard::GuardError::Interaction { interaction: found.kind.as_str() })),
-    }
-}
-
-/// Refuses a message that two servers could read differently (L32). Answers the authority that it was sent to.
-fn one_reading(head: &http::request::Parts, most_target: usize) -> Result<String, Refusal> {
-    let fields = &head.headers;
-    match head.version {
-        Version::HTTP_11 | Version::HTTP_2 => {}
-        // HTTP/1.0 ends a body by closing the connection, whether it was whole or not.
-        _ => return Err(Refusal::Version),
-    }
-    if fields.contains_key(TRANSFER_ENCODING) {
-        return Err(Refusal::Length);
-    }
-    if fields.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Err(Refusal::Message("it has more than one Content-Length"));
-    }
-    if fields.get_all(HOST).iter().count() > 1 {
-        return Err(Refusal::Message("it has more than one Host"));
-    }
-    if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > most_target) {
-        return Err(Refusal::Target);
-    }
-    let host = fields.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = match (head.uri.authority(), host) {
-        (Some(authority), None) => authority.as_str(),
-        (Some(authority), Some(host)) if authority.as_str().eq_ignore_ascii_case(host) => host,
-        (Some(_), Some(_)) => return Err(Refusal::Message("its target and its Host differ")),
-        (None, Some(host)) => host,
-        (None, None) => return Err(Refusal::Message("it has no Host")),
-    };
-    match authority.parse::<http::uri::Authority>() {
-        Ok(valid) if !valid.as_str().contains('@') => Ok(valid.to_string()),
-        _ => Err(Refusal::Message("its Host is no host")),
-    }
-}
-
 /// What the caller acts as: the role that it picks, or the endpoint's first that it may act in.
 fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &HeaderMap) -> Result<Role, Refusal> {
     let picked = headers::single(fields, headers::ROLE)?;
@@ -435,36 +312,6 @@ fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &Header
         None => open.next(),
     };
     role.cloned().ok_or(Refusal::Role)
-}
-
-/// The purpose that the caller picks.
-fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
-    let code = headers::single(fields, headers::PURPOSE)?;
-    code.map(|code| Purpose::from_code(code).ok_or(Refusal::Header(headers::PURPOSE))).transpose()
-}
-
-/// The form of a POST `_search`, whole; `None` for a GET, which has no body.
-async fn form(gateway: &Gateway, head: &http::request::Parts, body: Incoming) -> Result<Option<Vec<u8>>, Refusal> {
-    if head.method != Method::POST {
-        // Some servers read a body here and some do not.
-        return if body.is_end_stream() { Ok(None) } else { Err(Refusal::Message("a GET or HEAD has no body")) };
-    }
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let media_type = match (types.next(), types.next()) {
-        (Some(media_type), None) => media_type.to_str().unwrap_or_default(),
-        _ => return Err(Refusal::Form),
-    };
-    let mut parts = media_type.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let is_form = parts.next().is_some_and(|name| name == FORM);
-    if !is_form || !parts.all(|part| matches!(&*part, "charset=utf-8" | "charset=\"utf-8\"")) {
-        return Err(Refusal::Form);
-    }
-    let whole = Limited::new(body, gateway.limits.form_bytes).collect();
-    match tokio::time::timeout(gateway.limits.form_timeout, whole).await {
-        Ok(Ok(whole)) => Ok(Some(whole.to_bytes().into())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::FormTooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refusal::FormIncomplete),
-    }
 }
 
 /// Where a caller reaches an endpoint, without a slash at the end.

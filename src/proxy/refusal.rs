@@ -95,7 +95,7 @@ pub(super) enum Refusal {
     #[error("the upstream's response can't be passed on")]
     Response(#[source] Failure),
     /// The upstream answered with an error whose text is not passed on.
-    #[error("the upstream refused the request")]
+    #[error("the upstream answered with an error, whose text is not passed on")]
     Refused(StatusCode),
     /// The resource is not there, or not for this role: both look the same (L09).
     #[error("there is no such resource, or this role does not see it")]
@@ -207,7 +207,15 @@ impl Refusal {
             },
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, Issue::NotSupported, "method"),
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
-            Self::Policy(_) => (StatusCode::FORBIDDEN, Issue::Forbidden, "policy"),
+            Self::Policy(denied) => {
+                let reason = match denied {
+                    policy::Denied::UnknownRole => "role",
+                    policy::Denied::Purpose | policy::Denied::TokenPurpose => "purpose",
+                    policy::Denied::Interaction => "interaction",
+                    policy::Denied::NotSeen => "not-seen",
+                };
+                (StatusCode::FORBIDDEN, Issue::Forbidden, reason)
+            }
             Self::Guard(error) => match error {
                 GuardError::Query(QueryError::TooMany) => (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooCostly, "query"),
                 GuardError::Query(_) | GuardError::Name(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "query"),

@@ -120,7 +120,9 @@ impl Tally {
     }
 
     pub(super) fn patient(&mut self, reference: &str) {
-        self.patients.note(bare_id(reference));
+        if let Some(id) = patient_id(reference) {
+            self.patients.note(id);
+        }
     }
 }
 
@@ -139,8 +141,20 @@ impl Ids {
 
 /// The id alone of a reference: the last part of `Patient/1`, `https://…/Patient/1/_history/2` and `urn:uuid:1`.
 pub(super) fn bare_id(reference: &str) -> &str {
-    let resource = reference.split_once("/_history/").map_or(reference, |(resource, _)| resource);
+    let resource = without_version(reference);
     resource.rsplit(['/', ':']).next().unwrap_or(resource)
+}
+
+/// The id of a patient: of an id alone, or of a reference that doesn't lead to something else, as `Group/1` does.
+fn patient_id(reference: &str) -> Option<&str> {
+    match without_version(reference).rsplit_once('/') {
+        Some((of, id)) => (of.rsplit('/').next() == Some("Patient")).then_some(id),
+        None => Some(bare_id(reference)),
+    }
+}
+
+fn without_version(reference: &str) -> &str {
+    reference.split_once("/_history/").map_or(reference, |(resource, _)| resource)
 }
 
 #[cfg(test)]
@@ -151,6 +165,13 @@ mod tests {
     fn the_id_of_a_reference_is_its_last_part_without_the_version() {
         for reference in ["1", "Patient/1", "https://ehr.example/fhir/Patient/1/_history/2", "urn:uuid:1"] {
             assert_eq!(bare_id(reference), "1", "{reference}");
+            assert_eq!(patient_id(reference), Some("1"), "{reference}");
         }
+    }
+
+    #[test]
+    fn what_is_referred_to_where_a_patient_may_be_is_not_always_one() {
+        assert_eq!(patient_id("Group/1"), None);
+        assert_eq!(patient_id("https://ehr.example/Patient/Device/1"), None);
     }
 }

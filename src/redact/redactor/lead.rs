@@ -23,7 +23,7 @@ impl Redactor {
     pub(super) fn begin<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
         self.open_frames(out);
         let plain = self.lead.carried.is_empty() && self.skeleton.is_empty() && self.envelopes.is_empty();
-        if plain && self.last_emitted() && self.nulls().is_none() {
+        if plain && self.last_emitted() && self.nulls().is_none_or(|nulls| *nulls == 0) {
             out.keep(self.lead.from..at);
         } else {
             self.stage_lead(at, out.input);
@@ -49,14 +49,11 @@ impl Redactor {
     /// Puts the lead of a value that begins at this place on the skeleton, with its comma if one is due.
     pub(super) fn stage_lead(&mut self, at: usize, input: &[u8]) {
         let emitted = self.last_emitted();
-        if let Some(nulls) = self.nulls() {
-            let nulls = *nulls;
+        if let Some(nulls) = self.nulls().map(|nulls| *nulls).filter(|nulls| *nulls > 0) {
             if emitted {
                 self.skeleton.put(b",");
             }
-            if nulls > 0 {
-                self.skeleton.put(&b"null,".repeat(nulls));
-            }
+            self.skeleton.put(&b"null,".repeat(nulls));
             return;
         }
         let carried = std::mem::take(&mut self.lead.carried);

@@ -1,0 +1,17 @@
+//! The one way through over real sockets: gateways on loopback before upstreams that behave, and before ones that do not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "tests state behaviour and may panic"
+)]
+
+mod answers;
+mod failures;
+mod gateway;
+mod http2;
+mod refusals;
+mod upstream;
+mod wire;
