@@ -5,7 +5,7 @@ import gzip
 from checks import asking
 from stage import planted
 from stage.exchange import Heard
-from stage.report import check
+from stage.report import check, is_open
 
 # What the front desk may find in a Patient. Everything else must be missing.
 FRONT_DESK_PATIENT = {"resourceType", "id", "meta", "contained", "active", "name", "gender", "_gender", "birthDate", "telecom", "address"}
@@ -124,6 +124,18 @@ def rows_labels_types(stage):
         assert "total" not in answer.json(), f"{path}: the total counts what is withheld"
     assert desk.get(f"Condition/{planted.CONDITION}").status in (403, 404)
     assert desk.get("Condition").status in (403, 404)
+
+
+@check("clients: page links do not tell of rows that are withheld")
+@is_open("L09: a page of withheld rows has a next link, and a page of nothing has none")
+def pages_of_withheld_rows(stage):
+    # Both ask for one shown observation and one that the role does not see; in the second, there is none of the latter.
+    desk = stage.caller("front-desk")
+    seen = []
+    for code in ("7917-8", "0000-0"):
+        bundle = desk.get(f"Observation?patient={planted.PATIENT}&code={code},8867-4&_count=1").json()
+        seen.append((len(bundle.get("entry", [])), sorted(link["relation"] for link in bundle["link"])))
+    assert seen[0] == seen[1], f"with a withheld match {seen[0]}, without {seen[1]}"
 
 
 @check("clients: a withheld resource and one that does not exist get the same answer")

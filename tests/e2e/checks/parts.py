@@ -3,7 +3,7 @@
 from checks import asking
 from stage import planted
 from stage.exchange import claims, header
-from stage.report import check
+from stage.report import check, needed
 
 
 @check("parts: both clients page through the upstream itself")
@@ -53,6 +53,7 @@ def files_are_accepted(stage):
 
 
 @check("parts: the gateway starts and is ready")
+@needed
 def gateway_starts(stage):
     stage.gateway.start()
     assert stage.gateway.admin("livez")[0] == 200

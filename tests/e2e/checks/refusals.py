@@ -35,6 +35,28 @@ def ways_around(stage):
     assert len(stage.asked_upstream()) == before, "a refused search went upstream"
 
 
+# Each tests an element that the front desk does not see as it is, or something that nobody can follow to its elements.
+HIDDEN = [
+    "phone=6175550142", "telecom=x", "email=x", "address=Boston", "address-postalcode=98117", "address-state:missing=true", "death-date=2019",
+    "deceased=true", "general-practitioner=x", "language=en", "link=x", "organization=x", "name:text=x", "gender:in=http://x", "_source=x",
+    "_content=x", "_query=x", "_list=x", "_revinclude=Observation:patient", "_include=*", "_contained=true", "_sort=gender,-birthdate",
+    "identifier:of-type=x", "_foo=1", "_summary=count", "_count=0", "_offset=1", "_getpages=x",
+]
+
+
+@check("refusals: every parameter on an element that isn't shown as it is, and every one that isn't known")
+def all_parameters(stage):
+    desk = stage.caller("front-desk")
+    before = len(stage.asked_upstream())
+    for parameter in HIDDEN:
+        refused(stage, desk.get(f"Patient?{parameter}"), f"Patient?{parameter}")
+    for path in ("Observation?category=vital-signs", "Observation?_has:Patient:x:y=1", "Observation?code-value-quantity=x$5",
+                 "Appointment?reason-code=x", "Encounter?reason-code=x", "Encounter?participant=x"):
+        answer = desk.get(path)
+        assert answer.status == 403, f"{path}: {answer.status}"
+    assert len(stage.asked_upstream()) == before, "a refused search went upstream"
+
+
 @check("refusals: a search by a shown element is answered")
 def shown_parameter(stage):
     desk, criteria = stage.caller("front-desk"), f"family={asked(stage, 'Planted')}&gender=female"
