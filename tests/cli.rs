@@ -136,7 +136,10 @@ fn input_that_is_not_json_ends_with_the_byte_and_without_a_value() {
     let failed = with_input(&mut redact("front-desk", &[]), broken.as_bytes());
     assert_eq!(failed.status.code(), Some(1));
     let told = text(&failed.stderr);
-    assert!(told.contains("not JSON") && told.contains(&broken.len().to_string()) && !told.contains("Canary"), "{told}");
+    assert!(
+        told.contains("not JSON") && told.contains(&broken.len().to_string()) && !told.contains("Canary"),
+        "{told}"
+    );
     assert!(serde_json::from_slice::<Value>(&failed.stdout).is_err(), "what was written is no whole document");
 }
 
@@ -154,8 +157,7 @@ fn lines_are_documents_and_one_that_fails_ends_the_work_unwritten() {
     let lines = format!("{good}\n\n{good}\r\n{{\"resourceType\":\"DocumentReference\",\"id\":\"d\"}}\n{good}\n");
     let shown = with_input(&mut redact("coder", &["--ndjson"]), lines.as_bytes());
     assert!(shown.status.success(), "{}", text(&shown.stderr));
-    let shown_lines: Vec<Value> =
-        text(&shown.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown_lines: Vec<Value> = text(&shown.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(shown_lines.len(), 3);
     assert!(shown_lines.iter().all(|line| line.get("name").is_none() && line["birthDate"] == "1980-03"));
     assert!(text(&shown.stderr).contains("1 of 4 lines"));

@@ -99,7 +99,7 @@ fn policy(config: &Config, definitions: &Definitions, today: Date, found: &mut F
     }
 }
 
-/// Opens the files; `None` where a mistake was found.
+/// Opens the files. What comes back is good where no mistake was found.
 pub(super) fn files(config: &Config, now: Timestamp, found: &mut Findings) -> Option<Files> {
     let secret = secret(config, found);
     let listeners: Vec<_> = config.listeners().map(|listen| listener(config, listen, now, found)).collect();
@@ -108,7 +108,7 @@ pub(super) fn files(config: &Config, now: Timestamp, found: &mut Findings) -> Op
     let listeners = listeners.into_iter().collect::<Option<Vec<_>>>()?;
     let (tls, expiries): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     Some(Files {
-        secret: secret?,
+        secret,
         tls,
         expiries: expiries.into_iter().flatten().collect(),
         identity: identity?,
@@ -117,11 +117,10 @@ pub(super) fn files(config: &Config, now: Timestamp, found: &mut Findings) -> Op
     })
 }
 
-#[expect(clippy::option_option, reason = "no secret is asked for, or there is none that can be used")]
-fn secret(config: &Config, found: &mut Findings) -> Option<Option<Arc<Secret>>> {
-    let Some(path) = config.secrets() else { return Some(None) };
-    match config::secrets::read(&path) {
-        Ok(secret) => Some(Some(Arc::new(secret))),
+/// The key of pseudonyms and date shifts, where one is asked for.
+fn secret(config: &Config, found: &mut Findings) -> Option<Arc<Secret>> {
+    match config::secrets::read(&config.secrets()?) {
+        Ok(secret) => Some(Arc::new(secret)),
         Err(error) => {
             found.mistakes.push(config.anywhere(format!("secrets: {}", with_causes(&error))));
             None
@@ -251,7 +250,7 @@ fn try_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Endpoint
         upstream: Arc::new(Upstream::open(&endpoint.upstream, config.base()).map_err(|error| with_causes(&error))?),
         serves,
         roles: endpoint.roles.iter().map(|role| Role::new(&role.value)).collect(),
-        scope: Scope::new(until, endpoint.from.clone(), endpoint.hours.clone(), endpoint.rate.clone())
+        scope: Scope::new(until, endpoint.from.clone(), endpoint.hours.clone(), endpoint.rate)
             .map_err(|error| with_causes(&error))?,
         public_url: endpoint.public_url.as_ref().map(|url| url.value.clone()),
         page_parameters: endpoint.page_parameters.iter().map(|name| name.as_str().into()).collect(),

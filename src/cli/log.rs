@@ -20,6 +20,7 @@ pub(super) enum Form {
     /// One JSON object a line: `timestamp` (RFC 3339), `level`, `target`, and the event's own members.
     Json,
     /// For people.
+    #[cfg(feature = "demo")]
     Readable,
 }
 
@@ -40,6 +41,7 @@ pub(super) fn start(form: Form) -> Result<(), LogError> {
     let layer = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let layer = match form {
         Form::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        #[cfg(feature = "demo")]
         Form::Readable => layer.with_target(false).with_ansi(super::terminal::is_coloured(&io::stderr())).boxed(),
     };
     registry().with(layer.with_filter(filter)).try_init().map_err(LogError::Start)

@@ -52,6 +52,7 @@ fn say(level: Level, text: &str) {
 }
 
 /// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set to something.
+#[cfg(feature = "demo")]
 pub(super) fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -17,6 +17,7 @@ pub use self::file::{Admin, Endpoint, Listen, SecretsFile, Serves};
 pub use self::limits::Limits;
 
 use self::file::File;
+use crate::fhir::suggest;
 use crate::policy::{Finding, Position};
 use serde_saphyr::{Location, Spanned};
 
@@ -48,12 +49,12 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let file = serde_saphyr::from_str(text).map_err(|error: serde_saphyr::Error| {
             let at = error.location().map_or(Position { line: 1, column: 1 }, position);
-            let message = error.without_snippet().to_string();
+            let message = without_place(&error.without_snippet().to_string());
             ConfigError::Syntax(Finding {
                 file: path.display().to_string().into(),
                 at,
-                message: without_place(&message).into(),
-                suggestion: None,
+                suggestion: meant(&message).map(Into::into),
+                message: message.into(),
             })
         })?;
         let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
@@ -179,4 +180,12 @@ fn without_place(message: &str) -> String {
         Some((place, rest)) if place.starts_with("line ") => rest.to_owned(),
         _ => line.split(" at line ").next().unwrap_or(line).to_owned(),
     }
+}
+
+/// The key that was probably meant, where the message is of an unknown one: ``unknown field `x`, expected one of a, b``.
+fn meant(message: &str) -> Option<String> {
+    let (unknown, known) = message.split_once(", expected one of ")?;
+    let unknown = unknown.split('`').nth(1)?;
+    let near = suggest(unknown, known.split(", ").map(|name| name.trim_matches('`')))?;
+    Some(format!("did you mean {near}?"))
 }

@@ -82,7 +82,7 @@ fn a_file_with_every_key_is_taken_without_a_word() {
 fn a_key_that_is_not_known_is_told_with_its_place() {
     let told = refusal(&GOOD.replace("rate:", "rates:"));
     assert!(told.starts_with("etc/gateway.yaml:32:5: "), "{told}");
-    assert!(told.contains("rates") && !told.contains('\n'), "{told}");
+    assert!(told.contains("rates") && told.ends_with(": did you mean rate?") && !told.contains('\n'), "{told}");
     for (from, to) in
         [("bound: optional", "bounds: optional"), ("serves: fhir", "serves: hl7"), ("limits: {", "limits: { x: 1s,")]
     {

@@ -184,7 +184,8 @@ async fn slow() -> (SocketAddr, oneshot::Receiver<()>, oneshot::Sender<()>) {
         let first = b"{\"resourceType\":\"Patient\",\"id\":\"p1\",\"name\":[{\"family\":\"First\"}],";
         let last = b"\"gender\":\"female\"}";
         let length = first.len() + last.len();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(first).await.unwrap();
         begun.send(()).unwrap();
@@ -326,4 +327,3 @@ fn a_filter_of_the_log_that_is_none_is_refused() {
     let (status, said) = Process::spawn(command.env("FIELDGATE_LOG", "fieldgate=loud")).ended();
     assert!(!status.success() && said.contains("FIELDGATE_LOG is not a filter"), "{said}");
 }
-

@@ -128,8 +128,8 @@ impl Line {
             return Ok(());
         }
         outcome.shown += 1;
-        // White space that the role sees as it is may hold the line's own end.
-        let text = self.shown.trim_ascii_end();
+        // White space around a document stays as it is, the line's own end too.
+        let text = self.shown.trim_ascii();
         out.write_all(text).and_then(|()| out.write_all(b"\n")).map_err(StreamError::Write)
     }
 
