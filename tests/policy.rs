@@ -8,12 +8,14 @@
     reason = "tests state behaviour and may panic"
 )]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use fieldgate::fhir::Definitions;
 use fieldgate::fhir::interaction::{Interaction, Kind};
 use fieldgate::model::{Purpose, Role};
 use fieldgate::policy::{Asked, Denied, Mistakes, Policy, Treatment};
+use fieldgate::redact::transform::Given;
+use fieldgate::redact::{Copied, Limits, Redactor};
 
 const SHIPPED: &str = include_str!("../config/policy.yaml");
 
@@ -442,6 +444,23 @@ fn a_search_may_test_what_is_shown_whole() {
     ] {
         assert_eq!(view.shows_all(definitions, patient, path), shown, "{path}");
     }
+}
+
+#[test]
+fn what_a_role_that_sees_everything_was_shown_is_counted_by_element() {
+    let policy = parse(SHIPPED).unwrap();
+    let plan = policy.role(&Role::new("clinician")).unwrap().plan();
+    let mut redactor = Redactor::new(Arc::clone(plan), Given::default(), Limits::default());
+    let document = br#"{"resourceType":"Patient","id":"p","name":[{"family":"F"}],"birthDate":"1970-01-01"}"#;
+    let mut out = Vec::new();
+    redactor.write(document, &mut Copied { piece: document, out: &mut out }).unwrap();
+    redactor.finish(&mut Copied { piece: &[], out: &mut out }).unwrap();
+    let tally = redactor.into_tally();
+    let released: Vec<_> = tally.elements().map(|(owner, element, count)| (owner, element, count.released)).collect();
+    for element in ["name", "birthDate"] {
+        assert!(released.contains(&("Patient", element, 1)), "{element}: {released:?}");
+    }
+    assert_eq!(out, document);
 }
 
 #[test]

@@ -288,9 +288,6 @@ impl<'a> Compiler<'a> {
                 _ => Action::Drop,
             },
         };
-        if !self.view.restricted && action == Action::Keep && !outcome.patient {
-            return Ok(Edge::new(Action::Keep));
-        }
         // A skeleton is no element that is released or withheld: what is in it is counted for itself.
         let skeleton = matches!(action, Action::Descend(_)) && *treatment == Treatment::Hide;
         let edge = Edge::new(action);
