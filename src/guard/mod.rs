@@ -245,7 +245,10 @@ impl Guard<'_> {
         }
         let bears = |tag: &String| paging::bears(self.page_key, self.bound, resource, path.as_str(), &admitted, tag);
         match tags.as_slice() {
-            [] if !has_state => Ok(admitted),
+            [] if !has_state => {
+                rules.widen(&mut admitted);
+                Ok(admitted)
+            }
             [tag] if !in_form && bears(tag) => Ok(admitted),
             _ => Err(GuardError::PageLink),
         }

@@ -6,6 +6,7 @@
 
 use super::GuardError;
 use super::paging;
+use super::query::Parameter;
 use crate::fhir::Definitions;
 use crate::fhir::definitions::{Mapping, SearchParameter};
 use crate::fhir::search::{Control, Link, Modifier, ParameterName, Test};
@@ -79,6 +80,16 @@ impl Rules<'_> {
             Control::Since => Err(GuardError::Unsupported { parameter: "_since", instead: "use _lastUpdated" }),
             Control::At => Err(GuardError::Unsupported { parameter: "_at", instead: LEAVE_OUT }),
             Control::Count | Control::Format | Control::Pretty => Ok(Fate::Drop),
+        }
+    }
+
+    /// Asks for the largest page where a short one would answer for rows that are withheld: whether another page follows a
+    /// search by patient and code says that there is a match, seen or not (L09).
+    pub(super) fn widen(&self, admitted: &mut Vec<Parameter>) {
+        let tests = |(name, _): &Parameter| matches!(ParameterName::parse(name), Ok(ParameterName::Test(_)));
+        if !self.counts() && admitted.iter().any(tests) {
+            admitted.retain(|(name, _)| name != "_count");
+            admitted.push(("_count".to_owned(), self.most_count.to_string()));
         }
     }
 
