@@ -11,6 +11,7 @@ pub mod explain;
 mod gateway_file;
 mod log;
 mod policy_file;
+mod ready;
 mod redact;
 mod serve;
 mod signals;
@@ -44,6 +45,7 @@ enum Command {
     Redact(redact::Redact),
     Explain(explain::Explain),
     Audit(audit::Audit),
+    Ready(ready::Ready),
 }
 
 impl Cli {
@@ -57,6 +59,7 @@ impl Cli {
             Command::Redact(redact) => redact.run(),
             Command::Explain(explain) => run_explain(&explain),
             Command::Audit(audit) => audit.run(),
+            Command::Ready(ready) => ready.run(),
         }
     }
 }

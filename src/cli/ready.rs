@@ -3,7 +3,6 @@
 //! It must never call a gateway ready that has not said so in full, and never print what it has not checked: whatever
 //! listens at the address may not be fieldgate.
 
-use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Deserialize;
+
+use super::terminal::complain;
 
 /// From the first packet to the last: shorter than any health check waits.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -138,17 +139,6 @@ fn read(answer: &[u8]) -> Option<Vec<String>> {
 /// Whether this can be printed on a terminal without a second thought.
 fn is_word(reason: &str) -> bool {
     (1..=LONGEST_REASON).contains(&reason.len()) && reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-}
-
-fn complain(error: &dyn Error) {
-    let mut text = format!("error: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[cfg(test)]

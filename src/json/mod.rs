@@ -3,6 +3,7 @@
 //! Everything that passes is RFC 8259 with UTF-8, the parts that are skipped too: where one parser takes what another
 //! refuses is where leaks live. Nothing here copies or changes its input, and nothing here knows what the JSON means.
 
+mod grammar;
 pub mod lexer;
 pub mod node;
 mod scan;
