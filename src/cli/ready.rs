@@ -28,7 +28,7 @@ const LONGEST_REASON: usize = 32;
 #[command(after_long_help = "Examples:
   fieldgate ready
   fieldgate ready --admin 127.0.0.1:9191 && echo in service")]
-pub struct Ready {
+pub(super) struct Ready {
     /// The address of the gateway's admin listener: admin.address in its gateway file
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
@@ -36,7 +36,7 @@ pub struct Ready {
 
 impl Ready {
     /// Asks, and prints what is said.
-    pub fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         match ask(self.admin, Instant::now() + PATIENCE) {
             Ok(()) => {
                 // The exit code says it too; where stdout is closed there is nobody to tell.
