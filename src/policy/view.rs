@@ -94,12 +94,12 @@ type Underway = Vec<(u32, u8)>;
 
 /// An object in a resource, with all that decides what happens to its elements. Two objects of one place are treated
 /// alike, which keeps a plan finite where FHIR's types contain themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// The resource type that the rules are of, where the object is a resource or one of its backbones.
-    resource: TypeId,
     /// The type of the object.
     pub(super) type_id: TypeId,
+    /// The resource type that the rules are of, where the object is a resource or one of its backbones.
+    resource: TypeId,
     /// Whether the object itself is shown, so that what has no rule of its own is.
     pub(super) shown: bool,
     rules: Underway,

@@ -2,7 +2,9 @@
 //!
 //! It never skips a line that it can't read: a table that makes no sense is no table.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Category, Definitions, Element, Kind, Mapping, ParameterKind, SearchParameter, Type, TypeId, TypeRef};
 
@@ -19,7 +21,7 @@ pub struct DefinitionsError {
 }
 
 /// The types by name.
-type Names = HashMap<Box<str>, TypeId>;
+type Names = HashMap<&'static str, TypeId>;
 /// What a table says of each type.
 type ByType<T> = HashMap<TypeId, Box<[T]>>;
 
@@ -51,7 +53,7 @@ pub(super) fn r4() -> Result<Definitions, DefinitionsError> {
         by_name,
         patient_elements: HashMap::new(),
         nothing: Type {
-            name: "".into(),
+            name: "",
             kind: Kind::Complex,
             base: None,
             is_abstract: true,
@@ -68,7 +70,7 @@ fn type_names() -> Result<Names, DefinitionsError> {
     let mut names = HashMap::new();
     for (row, id) in ELEMENTS.rows().filter(Row::is_head).zip((0..=u16::MAX).map(TypeId)) {
         let name = row.text.split(' ').nth(1).ok_or(row.problem("a type without a name"))?;
-        if names.insert(name.into(), id).is_some() {
+        if names.insert(name, id).is_some() {
             return Err(row.problem("a type that stands above already"));
         }
     }
@@ -126,7 +128,7 @@ fn head(row: Row, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsEr
             base.elements.clone()
         }
     };
-    Ok(Type { name: name.into(), kind, base, is_abstract, category, elements })
+    Ok(Type { name, kind, base, is_abstract, category, elements })
 }
 
 fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
@@ -136,12 +138,12 @@ fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
     };
     let (name, choice) = name.strip_suffix("[x]").map_or((name, false), |name| (name, true));
     let (min, max) = cardinality.split_once("..").ok_or(row.problem("a cardinality without .."))?;
-    let types = words.map(|word| type_ref(row, name, choice, word, by_name)).collect::<Result<Box<[_]>, _>>()?;
+    let types = words.map(|word| type_ref(row, name, choice, word, by_name)).collect::<Result<Arc<[_]>, _>>()?;
     if types.is_empty() || (types.len() > 1 && !choice) {
         return Err(row.problem("an element of no type, or of several without being a choice"));
     }
     Ok(Element {
-        name: name.into(),
+        name,
         choice,
         many: match max {
             "1" => false,
@@ -156,21 +158,32 @@ fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
 }
 
 /// `Quantity`, or `Reference(Patient|Group)`.
-fn type_ref(row: Row, element: &str, choice: bool, word: &str, by_name: &Names) -> Result<TypeRef, DefinitionsError> {
-    let (name, profiles) = match word.split_once('(') {
+fn type_ref(
+    row: Row,
+    element: &'static str,
+    choice: bool,
+    word: &'static str,
+    by_name: &Names,
+) -> Result<TypeRef, DefinitionsError> {
+    let (name, profiles) = match word.strip_suffix(')') {
         None => (word, Box::default()),
-        Some((name, rest)) => {
-            let list = rest.strip_suffix(')').ok_or(row.problem("a list of targets without its end"))?;
-            (name, list.split('|').map(Box::from).collect())
+        Some(word) => {
+            let (name, list) = word.split_once('(').ok_or(row.problem("a list of targets without its start"))?;
+            (name, list.split('|').collect())
         }
     };
-    let mut json_name = element.to_owned();
-    if choice {
-        let mut letters = name.chars();
-        json_name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        json_name.push_str(letters.as_str());
-    }
-    Ok(TypeRef { target: row.type_named(name, by_name)?, profiles, json_name: json_name.into() })
+    let json_name = if choice { Cow::Owned(form_name(element, name)) } else { Cow::Borrowed(element) };
+    Ok(TypeRef { target: row.type_named(name, by_name)?, profiles, json_name })
+}
+
+/// `valueQuantity` of `value` and `Quantity`.
+fn form_name(element: &str, of: &str) -> String {
+    let mut name = String::with_capacity(element.len() + of.len());
+    name.push_str(element);
+    let mut letters = of.chars();
+    name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+    name.push_str(letters.as_str());
+    name
 }
 
 fn search(by_name: &Names) -> Result<ByType<SearchParameter>, DefinitionsError> {
@@ -185,10 +198,10 @@ fn search(by_name: &Names) -> Result<ByType<SearchParameter>, DefinitionsError> 
         let detail = row.text.trim_start();
         if let Some(targets) = detail.strip_prefix("> ") {
             let last = parameters.last_mut().ok_or(row.problem("targets without a parameter"))?;
-            last.targets = targets.split(' ').map(|name| if name == "*" { "Resource" } else { name }.into()).collect();
+            last.targets = targets.split(' ').map(|name| if name == "*" { "Resource" } else { name }).collect();
         } else if let Some(parts) = detail.strip_prefix("+ ") {
             let last = parameters.last_mut().ok_or(row.problem("parts without a parameter"))?;
-            last.components = parts.split(' ').map(Box::from).collect();
+            last.components = parts.split(' ').collect();
         } else {
             parameters.push(search_parameter(row)?);
         }
@@ -221,14 +234,14 @@ fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
         "unmapped" => Mapping::Unknown,
         _ => return Err(row.problem("an unknown class of parameter")),
     };
-    let elements: Box<[Box<str>]> = words.map(Box::from).collect();
+    let elements: Box<[&str]> = words.collect();
     // INVARIANT: a parameter that isn't unmapped tests at least one element; a guard that asks whether all of them are
     // shown would otherwise let it pass.
     if elements.is_empty() != matches!(mapping, Mapping::Opaque | Mapping::Unknown) {
         return Err(row.problem("elements where the class has none, or none where it has some"));
     }
     Ok(SearchParameter {
-        code: code.into(),
+        code,
         kind,
         mapping,
         elements,
@@ -237,10 +250,10 @@ fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
     })
 }
 
-fn compartment(by_name: &Names) -> Result<ByType<Box<str>>, DefinitionsError> {
+fn compartment(by_name: &Names) -> Result<ByType<&'static str>, DefinitionsError> {
     let entry = |row: Row| {
         let (name, codes) = row.text.split_once(' ').ok_or(row.problem("a type without a parameter"))?;
-        Ok((row.type_named(name, by_name)?, codes.split(' ').map(Box::from).collect()))
+        Ok((row.type_named(name, by_name)?, codes.split(' ').collect()))
     };
     COMPARTMENT.rows().map(entry).collect()
 }
@@ -282,7 +295,8 @@ mod tests {
             ("  birthDate 0..2 - date", "a maximum that is neither 1 nor *"),
             ("  birthDate x..1 - date", "a minimum that is no number"),
             ("  birthDate 0..1 - Date", "a name that no type has"),
-            ("  subject 0..1 - Reference(Patient", "a list of targets without its end"),
+            ("  subject 0..1 - Reference(Patient", "a name that no type has"),
+            ("  subject 0..1 - Reference|Patient)", "a list of targets without its start"),
         ] {
             let row = Row { table: "elements.txt", line: 7, text };
             let error = element(row, &known).unwrap_err();
