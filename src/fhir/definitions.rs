@@ -19,7 +19,7 @@ pub struct Definitions {
     /// The search parameters that each type adds to those of its base.
     search: HashMap<TypeId, Box<[SearchParameter]>>,
     /// The codes of the parameters that put a resource in a patient's compartment.
-    compartment: HashMap<TypeId, Box<[&'static str]>>,
+    compartment: HashMap<TypeId, Words>,
     /// The same as element paths.
     patient_elements: HashMap<TypeId, Box<[&'static str]>>,
     /// A type without elements, for an id that these tables don't have.
@@ -100,9 +100,25 @@ pub struct TypeRef {
     /// `contained` and its like the abstract type `Resource`.
     pub target: TypeId,
     /// The resource types that a `Reference` or `canonical` may point to; `Resource` means any, none means unsaid.
-    pub profiles: Box<[&'static str]>,
+    pub profiles: Words,
     /// The JSON member name of a value of this type: `birthDate`, `valueQuantity`.
     pub json_name: Cow<'static, str>,
+}
+
+/// Names in a line of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words(&'static str);
+
+impl Words {
+    /// The names, in the order of the table.
+    pub fn iter(self) -> impl Iterator<Item = &'static str> {
+        self.0.split_terminator([' ', '|'])
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What a path of elements leads to.
@@ -125,11 +141,11 @@ pub struct SearchParameter {
     pub mapping: Mapping,
     /// The paths below the type of every element that it tests; filters of its expression are tested elements too. A
     /// choice stands as `value` where each form is tested and as `valueQuantity` where this one is.
-    pub elements: Box<[&'static str]>,
+    pub elements: Words,
     /// The resource types that a reference parameter leads to; `Resource` means any.
-    pub targets: Box<[&'static str]>,
+    pub targets: Words,
     /// The codes of a composite's parts, in order.
-    pub components: Box<[&'static str]>,
+    pub components: Words,
 }
 
 /// The kinds of search parameters (R4 search.html#ptypes).
@@ -220,8 +236,8 @@ impl Definitions {
 
     /// The codes of the search parameters any of which, leading to a patient, puts a resource of this type in the
     /// patient's compartment; `None` where the type is in no patient's. A Patient is in its own by its id besides.
-    pub fn patient_parameters(&self, resource: &str) -> Option<&[&'static str]> {
-        self.compartment.get(&self.type_named(resource)?).map(|codes| &**codes)
+    pub fn patient_parameters(&self, resource: &str) -> Option<Words> {
+        self.compartment.get(&self.type_named(resource)?).copied()
     }
 
     /// The paths below a resource type of the References that lead to the patient of its compartment, from the
@@ -256,9 +272,8 @@ impl Definitions {
             let parameters = codes.iter().filter_map(|code| self.search_parameter(name, code));
             let mut seen = HashSet::new();
             let paths: Box<[_]> = parameters
-                .flat_map(|parameter| &parameter.elements)
+                .flat_map(|parameter| parameter.elements.iter())
                 .filter(|path| self.element_at(*id, path).is_some_and(|found| found.may_name_a_patient()))
-                .copied()
                 .filter(|path| seen.insert(*path))
                 .collect();
             found.insert(*id, paths);
@@ -307,7 +322,7 @@ impl Element {
 impl Found<'_> {
     fn may_name_a_patient(&self) -> bool {
         // Profiles stand at references and canonicals; a canonical never names a patient.
-        self.types.iter().flat_map(|of| &of.profiles).any(|profile| matches!(*profile, "Patient" | "Resource"))
+        self.types.iter().flat_map(|of| of.profiles.iter()).any(|profile| matches!(profile, "Patient" | "Resource"))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, Type, TypeId, TypeRef};
 use crate::redact::condition::{Query, Segment, Selector};
 use crate::redact::plan::{
-    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, Plan, PlanBuilder, PlanError, State, StateId, Table,
-    TableId,
+    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, OwnerId, Plan, PlanBuilder, PlanError, State, StateId,
+    Table, TableId,
 };
 use crate::redact::transform::Transform;
 
@@ -189,7 +189,10 @@ impl<'a> Compiler<'a> {
             // A rule on meta or on meta.security has no condition (the reader sees to it), so there is one outcome.
             let fork = self.view.member(self.definitions, place, meta, form)?;
             if let Some(outcome) = fork.outcomes.into_iter().next() {
-                element = (outcome.ruling.treatment == Treatment::Show).then(|| self.counted(of, meta));
+                element = (outcome.ruling.treatment == Treatment::Show).then(|| {
+                    let (owner, mut path) = self.owner(of);
+                    self.counted(owner, &mut path, meta)
+                });
                 inside = Some(outcome.inside).filter(|inside| self.view.may_matter(inside));
             }
         }
@@ -244,8 +247,9 @@ impl<'a> Compiler<'a> {
         state.members = Names::with_capacity(2 * of.elements().len());
         let mut append: Vec<String> = Vec::new();
         let mut sibling_name = String::new();
+        let (owner, mut path) = self.owner(of);
         for element in of.elements() {
-            let counted = self.counted(of, element);
+            let counted = self.counted(owner, &mut path, element);
             for (place_of_form, form) in element.types.iter().enumerate() {
                 let fork = self.view.member(self.definitions, place, element, form)?;
                 if let Some(absent) = absent(&fork, element, form, place_of_form == 0) {
@@ -424,18 +428,22 @@ impl<'a> Compiler<'a> {
         Ok(fork.outcomes.iter().any(|outcome| outcome.patient))
     }
 
-    /// As what the tally counts an element: under its resource type, or under its data type.
-    fn counted(&mut self, of: &Type, element: &Element) -> ElementId {
+    /// Under what the tally counts the elements of a type: under its resource type, with the path below it, or under the
+    /// data type itself.
+    fn owner(&mut self, of: &Type) -> (OwnerId, String) {
         match of.name.split_once('.') {
-            Some((owner, path)) => {
-                let owner = self.plan.owner(owner);
-                self.plan.element(owner, &[path, ".", element.name].concat())
-            }
-            None => {
-                let owner = self.plan.owner(of.name);
-                self.plan.element(owner, element.name)
-            }
+            Some((owner, path)) => (self.plan.owner(owner), format!("{path}.")),
+            None => (self.plan.owner(of.name), String::new()),
         }
+    }
+
+    /// As what the tally counts an element. `path`: the path of what has it, which stays as it is.
+    fn counted(&mut self, owner: OwnerId, path: &mut String, element: &Element) -> ElementId {
+        let above = path.len();
+        path.push_str(element.name);
+        let counted = self.plan.element(owner, path);
+        path.truncate(above);
+        counted
     }
 }
 

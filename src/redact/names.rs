@@ -47,7 +47,7 @@ impl<V> Names<V> {
         self.text.push_str(name);
         self.named.push(Named { start, end: self.text.len(), value });
         if self.slots.len() < self.named.len() * 2 {
-            self.slots = vec![0; (self.named.len() * 2).next_power_of_two()];
+            self.slots = vec![0; (self.named.len() * 4).next_power_of_two()];
             for place in 0..=place {
                 self.take_slot(place);
             }
