@@ -258,8 +258,8 @@ impl Definitions {
         lineage.filter_map(|id| self.search.get(&id)).flatten()
     }
 
-    /// A type and its bases.
-    fn lineage(&self, id: TypeId) -> impl Iterator<Item = TypeId> {
+    /// A type and its bases, from the nearest to the root.
+    pub fn lineage(&self, id: TypeId) -> impl Iterator<Item = TypeId> {
         // INVARIANT: ends, as every base stands above what it is the base of.
         std::iter::successors(Some(id), |id| self.get(*id).base)
     }

@@ -8,8 +8,8 @@ use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, Type, TypeId, TypeRef};
 use crate::redact::condition::{Query, Segment, Selector};
 use crate::redact::plan::{
-    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, OwnerId, Plan, PlanBuilder, PlanError, State, StateId,
-    Table, TableId,
+    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, OwnerId, Plan, PlanBuilder, PlanError, State,
+    StateId, Table, TableId,
 };
 use crate::redact::transform::Transform;
 
@@ -246,7 +246,7 @@ impl<'a> Compiler<'a> {
         state.envelope = ENVELOPES.contains(&&*of.name);
         state.members = Names::with_capacity(2 * of.elements().len());
         let mut append: Vec<String> = Vec::new();
-        let mut sibling_name = String::new();
+        let mut sibling_name = String::with_capacity(64);
         let (owner, mut path) = self.owner(of);
         for element in of.elements() {
             let counted = self.counted(owner, &mut path, element);
@@ -279,6 +279,9 @@ impl<'a> Compiler<'a> {
         counted: ElementId,
         fork: Fork,
     ) -> Result<Edge, CompileError> {
+        if let [outcome] = fork.outcomes.as_slice() {
+            return self.edge(place, element, form, counted, outcome);
+        }
         let edges = fork.outcomes.iter().map(|outcome| self.edge(place, element, form, counted, outcome));
         let outcomes: Box<[Edge]> = edges.collect::<Result<_, _>>()?;
         match &*outcomes {
@@ -432,7 +435,7 @@ impl<'a> Compiler<'a> {
     /// data type itself.
     fn owner(&mut self, of: &Type) -> (OwnerId, String) {
         match of.name.split_once('.') {
-            Some((owner, path)) => (self.plan.owner(owner), format!("{path}.")),
+            Some((owner, path)) => (self.plan.owner(owner), [path, "."].concat()),
             None => (self.plan.owner(of.name), String::new()),
         }
     }

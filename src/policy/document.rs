@@ -272,7 +272,8 @@ impl Compiler<'_> {
         let mut both = Vec::new();
         for without_children in [true, false] {
             for edge in &outcomes {
-                let chosen = inner(edge).and_then(|choice| choice.outcomes.get(usize::from(!without_children)).copied());
+                let chosen =
+                    inner(edge).and_then(|choice| choice.outcomes.get(usize::from(!without_children)).copied());
                 both.push(chosen.map_or(*edge, |chosen| Edge { element: edge.element, ..chosen }));
             }
         }

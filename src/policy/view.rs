@@ -313,14 +313,13 @@ impl View {
         // An extension that is shown is shown with the extensions nested in it.
         let nested =
             &*element.name == "extension" && place.shown && &*definitions.get(place.type_id).name == "Extension";
-        for (index, typed) in (0..).zip(&self.types) {
-            if !definitions.is_a(form.target, typed.anchor) {
-                continue;
-            }
-            if !typed.rule.steps.is_empty() {
-                onward.push((index, 0));
-            } else if !nested {
-                consider((0, false, depth(definitions, typed.anchor)), index);
+        for ancestor in definitions.lineage(form.target) {
+            for (index, typed) in (0..).zip(&self.types).filter(|(_, typed)| typed.anchor == ancestor) {
+                if !typed.rule.steps.is_empty() {
+                    onward.push((index, 0));
+                } else if !nested {
+                    consider((0, false, depth(definitions, ancestor)), index);
+                }
             }
         }
         onward.sort_unstable();
@@ -377,5 +376,5 @@ impl View {
 
 /// How far a type is from the root of its lineage: the greater, the more specific.
 fn depth(definitions: &Definitions, type_id: TypeId) -> usize {
-    std::iter::successors(Some(type_id), |id| definitions.get(*id).base).count()
+    definitions.lineage(type_id).count()
 }

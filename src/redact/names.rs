@@ -31,7 +31,7 @@ impl<V> Names<V> {
     /// A map without names that has room for as many.
     pub fn with_capacity(names: usize) -> Self {
         let slots = vec![0; (names * 2).next_power_of_two()];
-        Self { text: String::with_capacity(names * 12), named: Vec::with_capacity(names), slots }
+        Self { text: String::with_capacity(names * 16), named: Vec::with_capacity(names), slots }
     }
 
     /// Sets the value of a name, and says at which place it stands.
@@ -43,18 +43,25 @@ impl<V> Names<V> {
             return known;
         }
         let place = self.named.len();
+        if self.slots.len() < (place + 1) * 2 {
+            self.grow();
+        }
         let start = self.text.len();
         self.text.push_str(name);
         self.named.push(Named { start, end: self.text.len(), value });
-        if self.slots.len() < self.named.len() * 2 {
-            self.slots = vec![0; (self.named.len() * 4).next_power_of_two()];
-            for place in 0..=place {
-                self.take_slot(place);
-            }
-        } else {
+        self.take_slot(place);
+        place
+    }
+
+    /// Makes room for four times as many names.
+    fn grow(&mut self) {
+        let more = (self.named.len() * 3).max(4);
+        self.named.reserve(more);
+        self.text.reserve(more * 16);
+        self.slots = vec![0; ((self.named.len() + more) * 2).next_power_of_two()];
+        for place in 0..self.named.len() {
             self.take_slot(place);
         }
-        place
     }
 
     fn take_slot(&mut self, place: usize) {

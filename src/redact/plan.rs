@@ -389,14 +389,8 @@ impl PlanBuilder {
         }
         let states = self.states.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("state"))?;
         let tables = self.tables.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("table"))?;
-        let plan = Plan {
-            root,
-            states,
-            choices: self.choices,
-            tables,
-            transforms: self.transforms,
-            owners: self.owners,
-        };
+        let plan =
+            Plan { root, states, choices: self.choices, tables, transforms: self.transforms, owners: self.owners };
         plan.verify()?;
         Ok(plan)
     }
@@ -471,9 +465,9 @@ impl Plan {
     /// Where a member of an object leads that a state decides.
     #[inline]
     pub(super) fn member(&self, state: StateId, name: &[u8]) -> Edge {
-        self.states.get(state.place()).map_or(Edge::new(Action::Drop), |state| {
-            *state.members.get(name).unwrap_or(&state.other)
-        })
+        self.states
+            .get(state.place())
+            .map_or(Edge::new(Action::Drop), |state| *state.members.get(name).unwrap_or(&state.other))
     }
 
     fn verify(&self) -> Result<(), PlanError> {
