@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fieldgate::fhir::definitions::{Category, Kind, Mapping, ParameterKind};
+use fieldgate::fhir::definitions::{Category, Kind, Mapping, ParameterKind, Words};
 use fieldgate::fhir::{Definitions, Element, SearchParameter, Type, TypeId};
 
 fn r4() -> Definitions {
@@ -39,7 +39,7 @@ fn every_type(definitions: &Definitions) -> Vec<&Type> {
     let mut found: BTreeSet<TypeId> = definitions.resource_types().map(|(id, _)| id).collect();
     let mut open: Vec<TypeId> = found.iter().copied().collect();
     while let Some(id) = open.pop() {
-        let below = definitions.get(id).elements().iter().flat_map(|element| &element.types);
+        let below = definitions.get(id).elements().iter().flat_map(|element| element.types.iter());
         open.extend(below.map(|of| of.target).filter(|target| found.insert(*target)));
     }
     found.into_iter().map(|id| definitions.get(id)).collect()
@@ -49,8 +49,8 @@ fn parameter<'a>(definitions: &'a Definitions, resource: &str, code: &str) -> &'
     definitions.search_parameter(resource, code).unwrap_or_else(|| panic!("no parameter {resource}.{code}"))
 }
 
-fn strs(boxes: &[Box<str>]) -> Vec<&str> {
-    boxes.iter().map(|text| &**text).collect()
+fn strs(words: Words) -> Vec<&'static str> {
+    words.iter().collect()
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn every_type_has_the_elements_of_its_bases() {
 #[test]
 fn references_name_what_they_may_point_to() {
     let definitions = r4();
-    let targets = |path| strs(&element(&definitions, path).types[0].profiles);
+    let targets = |path| strs(element(&definitions, path).types[0].profiles);
     assert_eq!(targets("Patient.generalPractitioner"), ["Organization", "Practitioner", "PractitionerRole"]);
     assert_eq!(targets("Provenance.target"), ["Resource"]);
     // What the package that carries the definitions adds of its own stays out.
@@ -191,10 +191,10 @@ fn references_name_what_they_may_point_to() {
         ["Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"]
     );
     for known in every_type(&definitions) {
-        for of in known.elements().iter().flat_map(|element| &element.types) {
+        for of in known.elements().iter().flat_map(|element| element.types.iter()) {
             let target = &*definitions.get(of.target).name;
             assert!(of.profiles.is_empty() || ["Reference", "canonical"].contains(&target), "{}", known.name);
-            for profile in &of.profiles {
+            for profile in of.profiles.iter() {
                 assert!(definitions.type_named(profile).is_some(), "{}: {profile}", known.name);
             }
         }
@@ -237,14 +237,14 @@ fn every_search_parameter_is_understood_and_tests_elements_that_exist() {
         let mut codes = BTreeSet::new();
         for parameter in definitions.search_parameters(&resource.name) {
             let name = format!("{}.{}", resource.name, parameter.code);
-            assert!(codes.insert(&*parameter.code), "{name} stands twice");
-            for path in &parameter.elements {
+            assert!(codes.insert(parameter.code), "{name} stands twice");
+            for path in parameter.elements.iter() {
                 assert!(definitions.element_at(id, path).is_some(), "{name}: no element {path}");
             }
-            for part in &parameter.components {
+            for part in parameter.components.iter() {
                 assert!(definitions.search_parameter(&resource.name, part).is_some(), "{name}: no part {part}");
             }
-            for target in &parameter.targets {
+            for target in parameter.targets.iter() {
                 assert!(definitions.type_named(target).is_some(), "{name}: no target {target}");
             }
             assert_eq!(parameter.is_unmapped(), parameter.elements.is_empty(), "{name}");
@@ -283,7 +283,7 @@ fn a_search_parameter_tests_the_elements_of_its_expression() {
         ("Bundle", "composition", &["entry.resource"]),
         ("Location", "near", &["position"]),
     ] {
-        assert_eq!(strs(&parameter(&definitions, resource, code).elements), expected, "{resource}.{code}");
+        assert_eq!(strs(parameter(&definitions, resource, code).elements), expected, "{resource}.{code}");
     }
     assert!(definitions.search_parameter("Patient", "birthDate").is_none(), "codes are case-sensitive");
     assert!(definitions.search_parameter("Bundle", "_text").is_none(), "a Bundle is no DomainResource");
@@ -302,9 +302,9 @@ fn a_composite_tests_the_elements_of_all_its_parts() {
             &["referenceSeq.chromosome", "variant.end", "variant.start"],
         ),
     ] {
-        assert_eq!(strs(&parameter(&definitions, resource, code).elements), expected, "{resource}.{code}");
+        assert_eq!(strs(parameter(&definitions, resource, code).elements), expected, "{resource}.{code}");
     }
-    let parts = &parameter(&definitions, "Observation", "code-value-quantity").components;
+    let parts = parameter(&definitions, "Observation", "code-value-quantity").components;
     assert_eq!(strs(parts), ["code", "value-quantity"]);
 }
 
@@ -319,7 +319,7 @@ fn a_parameter_that_may_test_anything_says_so() {
 #[test]
 fn a_reference_parameter_names_its_targets() {
     let definitions = r4();
-    let targets = |code| strs(&parameter(&definitions, "Observation", code).targets);
+    let targets = |code| strs(parameter(&definitions, "Observation", code).targets);
     assert_eq!(targets("patient"), ["Patient"]);
     assert_eq!(targets("subject"), ["Device", "Group", "Location", "Patient"]);
     assert_eq!(targets("focus"), ["Resource"]);
@@ -343,7 +343,7 @@ fn the_patient_compartment_leads_to_the_patient_by_elements_of_the_resource() {
         ("Practitioner", &[]),
     ] {
         let id = definitions.resource(resource).unwrap();
-        assert_eq!(strs(definitions.patient_elements(id)), expected, "{resource}");
+        assert_eq!(definitions.patient_elements(id), expected, "{resource}");
         assert_eq!(definitions.patient_parameters(resource).is_some(), !expected.is_empty(), "{resource}");
     }
     let mut members = 0;
@@ -351,7 +351,7 @@ fn the_patient_compartment_leads_to_the_patient_by_elements_of_the_resource() {
         let Some(codes) = definitions.patient_parameters(&resource.name) else { continue };
         members += 1;
         assert!(!definitions.patient_elements(id).is_empty(), "{} leads to no patient", resource.name);
-        for code in codes {
+        for code in codes.iter() {
             let found = parameter(&definitions, &resource.name, code);
             assert_eq!(found.kind, ParameterKind::Reference, "{}.{code}", resource.name);
         }

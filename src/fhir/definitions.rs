@@ -5,7 +5,9 @@
 
 mod tables;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 pub use tables::DefinitionsError;
 
@@ -13,13 +15,13 @@ pub use tables::DefinitionsError;
 #[derive(Debug)]
 pub struct Definitions {
     types: Vec<Type>,
-    by_name: HashMap<Box<str>, TypeId>,
+    by_name: HashMap<&'static str, TypeId>,
     /// The search parameters that each type adds to those of its base.
     search: HashMap<TypeId, Box<[SearchParameter]>>,
     /// The codes of the parameters that put a resource in a patient's compartment.
-    compartment: HashMap<TypeId, Box<[Box<str>]>>,
+    compartment: HashMap<TypeId, Words>,
     /// The same as element paths.
-    patient_elements: HashMap<TypeId, Box<[Box<str>]>>,
+    patient_elements: HashMap<TypeId, Box<[&'static str]>>,
     /// A type without elements, for an id that these tables don't have.
     nothing: Type,
 }
@@ -32,7 +34,7 @@ pub struct TypeId(u16);
 #[derive(Debug, Clone)]
 pub struct Type {
     /// `Patient`, `HumanName`, `string`; a backbone by its path, `Patient.contact`.
-    pub name: Box<str>,
+    pub name: &'static str,
     /// What kind of type it is.
     pub kind: Kind,
     /// The type that it specialises: `Quantity` for `Age`, `string` for `code`, `DomainResource` for `Patient`.
@@ -76,7 +78,7 @@ pub enum Category {
 #[derive(Debug, Clone)]
 pub struct Element {
     /// `birthDate`; a choice without its `[x]`: `value`.
-    pub name: Box<str>,
+    pub name: &'static str,
     /// Whether the element's JSON name ends in its type: `value[x]`.
     pub choice: bool,
     /// Whether it is a JSON array.
@@ -88,7 +90,7 @@ pub struct Element {
     /// Whether it changes the meaning of the elements beside it.
     pub modifier: bool,
     /// The types that it may be of; exactly one where it is no choice.
-    pub types: Box<[TypeRef]>,
+    pub types: Arc<[TypeRef]>,
 }
 
 /// One of the types of an element.
@@ -98,9 +100,25 @@ pub struct TypeRef {
     /// `contained` and its like the abstract type `Resource`.
     pub target: TypeId,
     /// The resource types that a `Reference` or `canonical` may point to; `Resource` means any, none means unsaid.
-    pub profiles: Box<[Box<str>]>,
+    pub profiles: Words,
     /// The JSON member name of a value of this type: `birthDate`, `valueQuantity`.
-    pub json_name: Box<str>,
+    pub json_name: Cow<'static, str>,
+}
+
+/// Names in a line of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words(&'static str);
+
+impl Words {
+    /// The names, in the order of the table.
+    pub fn iter(self) -> impl Iterator<Item = &'static str> {
+        self.0.split_terminator([' ', '|'])
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What a path of elements leads to.
@@ -116,18 +134,18 @@ pub struct Found<'a> {
 #[derive(Debug, Clone)]
 pub struct SearchParameter {
     /// The name in a query: `birthdate`.
-    pub code: Box<str>,
+    pub code: &'static str,
     /// What kind of value it takes.
     pub kind: ParameterKind,
     /// How it finds its matches.
     pub mapping: Mapping,
     /// The paths below the type of every element that it tests; filters of its expression are tested elements too. A
     /// choice stands as `value` where each form is tested and as `valueQuantity` where this one is.
-    pub elements: Box<[Box<str>]>,
+    pub elements: Words,
     /// The resource types that a reference parameter leads to; `Resource` means any.
-    pub targets: Box<[Box<str>]>,
+    pub targets: Words,
     /// The codes of a composite's parts, in order.
-    pub components: Box<[Box<str>]>,
+    pub components: Words,
 }
 
 /// The kinds of search parameters (R4 search.html#ptypes).
@@ -218,20 +236,20 @@ impl Definitions {
 
     /// The codes of the search parameters any of which, leading to a patient, puts a resource of this type in the
     /// patient's compartment; `None` where the type is in no patient's. A Patient is in its own by its id besides.
-    pub fn patient_parameters(&self, resource: &str) -> Option<&[Box<str>]> {
-        self.compartment.get(&self.type_named(resource)?).map(|codes| &**codes)
+    pub fn patient_parameters(&self, resource: &str) -> Option<Words> {
+        self.compartment.get(&self.type_named(resource)?).copied()
     }
 
     /// The paths below a resource type of the References that lead to the patient of its compartment, from the
     /// expressions of [`Self::patient_parameters`]: `subject`, `participant.actor`. What they hold may be a reference
     /// to something else than a patient. Empty where the type is in no patient's compartment.
-    pub fn patient_elements(&self, resource: TypeId) -> &[Box<str>] {
+    pub fn patient_elements(&self, resource: TypeId) -> &[&'static str] {
         self.patient_elements.get(&resource).map_or(&[], |paths| paths)
     }
 
     /// The search parameter of this code, the type's own or one that all resources have (`_id`, `_lastUpdated`, …).
     pub fn search_parameter(&self, resource: &str, code: &str) -> Option<&SearchParameter> {
-        self.search_parameters(resource).find(|parameter| &*parameter.code == code)
+        self.search_parameters(resource).find(|parameter| parameter.code == code)
     }
 
     /// The search parameters of a type: its own, then those that all resources have. None for an unknown type.
@@ -240,8 +258,8 @@ impl Definitions {
         lineage.filter_map(|id| self.search.get(&id)).flatten()
     }
 
-    /// A type and its bases.
-    fn lineage(&self, id: TypeId) -> impl Iterator<Item = TypeId> {
+    /// A type and its bases, from the nearest to the root.
+    pub fn lineage(&self, id: TypeId) -> impl Iterator<Item = TypeId> {
         // INVARIANT: ends, as every base stands above what it is the base of.
         std::iter::successors(Some(id), |id| self.get(*id).base)
     }
@@ -250,14 +268,13 @@ impl Definitions {
     fn find_patient_elements(&mut self) {
         let mut found = HashMap::new();
         for (id, codes) in &self.compartment {
-            let name = &self.get(*id).name;
+            let name = self.get(*id).name;
             let parameters = codes.iter().filter_map(|code| self.search_parameter(name, code));
             let mut seen = HashSet::new();
             let paths: Box<[_]> = parameters
-                .flat_map(|parameter| &parameter.elements)
+                .flat_map(|parameter| parameter.elements.iter())
                 .filter(|path| self.element_at(*id, path).is_some_and(|found| found.may_name_a_patient()))
                 .filter(|path| seen.insert(*path))
-                .cloned()
                 .collect();
             found.insert(*id, paths);
         }
@@ -268,7 +285,7 @@ impl Definitions {
 impl Type {
     /// The element of this name, a choice without its `[x]`: `birthDate`, `value`.
     pub fn element(&self, name: &str) -> Option<&Element> {
-        self.elements.iter().find(|element| &*element.name == name)
+        self.elements.iter().find(|element| element.name == name)
     }
 
     /// The element of this JSON member, with the type that the name implies: `birthDate`, `valueQuantity`.
@@ -305,7 +322,7 @@ impl Element {
 impl Found<'_> {
     fn may_name_a_patient(&self) -> bool {
         // Profiles stand at references and canonicals; a canonical never names a patient.
-        self.types.iter().flat_map(|of| &of.profiles).any(|profile| matches!(&**profile, "Patient" | "Resource"))
+        self.types.iter().flat_map(|of| of.profiles.iter()).any(|profile| matches!(profile, "Patient" | "Resource"))
     }
 }
 

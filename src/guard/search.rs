@@ -169,7 +169,7 @@ impl Rules<'_> {
         let shown = |path: &str| type_id.is_some_and(|id| self.view.shows_all(self.definitions, id, path));
         match parameter.elements.iter().find(|path| !shown(path)) {
             Some(path) => Err(GuardError::Hidden {
-                parameter: parameter.code.clone(),
+                parameter: parameter.code.into(),
                 element: format!("{}.{path}", self.resource).into(),
             }),
             None => Ok(()),

@@ -3,19 +3,18 @@
 
 use std::collections::HashSet;
 
-use super::compile::{Sketch, compile};
 use super::treatment::Treatment;
 use super::view::{Outcome, Place, View};
 use super::*;
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Element, TypeRef};
-use crate::redact::plan::{Action, Edge, State, StateId};
+use crate::redact::plan::{Action, Capture, Case, Edge, State, StateId};
 use crate::redact::transform::Transform;
 
 struct Walk<'a> {
     definitions: &'a Definitions,
     view: &'a View,
-    sketch: &'a Sketch,
+    plan: &'a Plan,
     seen: HashSet<(Place, StateId)>,
     elements: usize,
 }
@@ -25,22 +24,22 @@ impl Walk<'_> {
         if !self.seen.insert((place.clone(), id)) {
             return;
         }
-        let state = &self.sketch.states[&id];
+        let state = self.plan.state(id).unwrap();
         if self.view.restricted {
             assert_eq!(state.other.action, Action::Drop, "{name}: what is unknown goes");
             let known = known_members(self.definitions, place);
-            for member in state.members.keys() {
-                assert!(known.contains(&**member), "{name}.{member} is named and unknown");
+            for (member, _) in state.members.iter() {
+                assert!(known.contains(member), "{name}.{member} is named and unknown");
             }
         }
         for element in self.definitions.get(place.type_id).elements() {
-            for form in &element.types {
+            for form in element.types.iter() {
                 let name = format!("{name}.{}", form.json_name);
                 let fork = self.view.member(self.definitions, place, element, form).unwrap();
-                let edge = *state.members.get(&*form.json_name).unwrap_or(&state.other);
+                let edge = *state.members.get(form.json_name.as_bytes()).unwrap_or(&state.other);
                 for (index, outcome) in fork.outcomes.iter().enumerate() {
                     let edge = match edge.action {
-                        Action::Choose(choice) => self.sketch.choices[&choice].outcomes[index],
+                        Action::Choose(choice) => self.plan.choice(choice).unwrap().outcomes[index],
                         _ => edge,
                     };
                     self.elements += 1;
@@ -53,7 +52,7 @@ impl Walk<'_> {
     fn element(&mut self, name: &str, element: &Element, form: &TypeRef, outcome: &Outcome, edge: Edge, state: &State) {
         let treatment = &outcome.ruling.treatment;
         let kind = self.definitions.get(form.target).kind;
-        let sibling = state.members.get(&*format!("_{}", form.json_name));
+        let sibling = state.members.get(format!("_{}", form.json_name).as_bytes());
         match (kind, edge.action) {
             (Kind::Resource, Action::Discriminate(_)) => {}
             (Kind::Resource, Action::Keep) => assert!(!self.view.restricted, "{name}"),
@@ -70,7 +69,7 @@ impl Walk<'_> {
                 let absent = *treatment == Treatment::Absent && !element.choice;
                 assert_eq!(absent, state.append.contains(&format!("\"_{}\":", form.json_name)), "{name}");
             }
-            (Kind::Primitive, Action::Transform(id)) => match &self.sketch.transforms[&id] {
+            (Kind::Primitive, Action::Transform(id)) => match self.plan.transform(id).unwrap() {
                 Transform::Address | Transform::Reference => assert_eq!(*treatment, Treatment::Show, "{name}"),
                 transform => {
                     let instant = &*self.definitions.get(form.target).name == "instant";
@@ -86,7 +85,7 @@ impl Walk<'_> {
                 assert!(!self.view.may_matter(&outcome.inside), "{name} goes with something in it");
             }
             (Kind::Complex, Action::Descend(id)) if matches!(treatment, Treatment::Pseudonym(_)) => {
-                let members: HashSet<_> = self.sketch.states[&id].members.keys().map(|name| &**name).collect();
+                let members: HashSet<_> = self.plan.state(id).unwrap().members.iter().map(|(name, _)| name).collect();
                 assert_eq!(members, HashSet::from(["reference", "type"]), "{name}");
             }
             (Kind::Complex | Kind::Backbone, Action::Descend(id)) => {
@@ -131,13 +130,12 @@ fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
         let text = text.replace("compose.exclude.system: hide", "compose.include.system: hide");
         let (policy, _) = Policy::parse("p", &text, &definitions).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         for (name, role) in policy.roles() {
-            let compiled = compile(&definitions, &role.view).unwrap();
-            for cases in [&compiled.sketch.cases, &compiled.sketch.fragments] {
-                assert_eq!(cases.len(), role.view.resources.len());
-                for (resource, case) in cases {
+            for table in role.plan.tables() {
+                assert_eq!(table.cases.len(), role.view.resources.len());
+                for (resource, case) in &table.cases {
                     let place = role.view.place(definitions.resource(resource).unwrap()).unwrap();
-                    let (view, sketch) = (&role.view, &compiled.sketch);
-                    let mut walk = Walk { definitions: &definitions, view, sketch, seen: HashSet::new(), elements: 0 };
+                    let (view, plan) = (&role.view, &*role.plan);
+                    let mut walk = Walk { definitions: &definitions, view, plan, seen: HashSet::new(), elements: 0 };
                     walk.object(&format!("{name}: {resource}"), &place, case.state);
                     elements += walk.elements;
                 }
@@ -147,66 +145,104 @@ fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
     assert!(elements > 100_000, "{elements} elements were compared");
 }
 
+/// The plan of a role that sees this.
+fn plan(sees: &str) -> Arc<Plan> {
+    let definitions = Definitions::r4().unwrap();
+    let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
+    let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
+    let (_, role) = policy.roles().next().unwrap();
+    Arc::clone(&role.plan)
+}
+
+/// The case of a resource type, where it stands for itself and where it is contained in another.
+fn cases<'p>(plan: &'p Plan, resource: &str) -> [&'p Case; 2] {
+    let [whole, fragments] = plan.tables() else { panic!("there are two tables") };
+    assert!(!whole.fragments && fragments.fragments);
+    [&whole.cases[resource], &fragments.cases[resource]]
+}
+
+/// The state of a resource type.
+fn resource<'p>(plan: &'p Plan, name: &str) -> &'p State {
+    plan.state(cases(plan, name)[0].state).unwrap()
+}
+
+fn member(state: &State, name: &str) -> Edge {
+    *state.members.get(name.as_bytes()).unwrap_or_else(|| panic!("{name} is no member"))
+}
+
+fn within<'p>(plan: &'p Plan, state: &State, name: &str) -> &'p State {
+    match member(state, name).action {
+        Action::Descend(id) => plan.state(id).unwrap(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
 #[test]
 fn a_labelled_resource_ends_with_its_label_and_a_fragment_or_envelope_has_none() {
-    let definitions = Definitions::r4().unwrap();
-    let text = "{ version: 1, fhir: R4, roles: { r: { purposes: [TREAT], sees: { Patient: { birthDate: year, meta: hide } } } } }";
-    let (policy, _) = Policy::parse("p", text, &definitions).unwrap();
-    let (_, role) = policy.roles().next().unwrap();
-    let sketch = compile(&definitions, &role.view).unwrap().sketch;
-    let whole = &sketch.states[&sketch.cases["Patient"].state];
+    let plan = plan("Patient: { birthDate: year, meta: hide }");
+    let whole = resource(&plan, "Patient");
     let ensure = whole.ensure.as_deref().unwrap();
     assert!(ensure.starts_with(r#""meta":{"security":[{"system":"#), "{ensure}");
     assert!(ensure.contains("REDACTED") && ensure.contains("ABSTRED") && !ensure.contains("MASKED"), "{ensure}");
-    let Action::Descend(meta) = whole.members["meta"].action else { panic!("meta is descended") };
-    let Action::Descend(security) = sketch.states[&meta].members["security"].action else { panic!("security is") };
-    let stamp = sketch.states[&security].stamp.as_deref().unwrap();
-    assert!(ensure.contains(stamp));
-    assert_eq!(sketch.states[&sketch.fragments["Patient"].state].ensure, None);
-    assert_eq!(sketch.states[&sketch.cases["Bundle"].state].ensure, None);
+    let security = within(&plan, within(&plan, whole, "meta"), "security");
+    assert!(ensure.contains(security.stamp.as_deref().unwrap()));
+    let [_, fragment] = cases(&plan, "Patient");
+    assert_eq!(plan.state(fragment.state).unwrap().ensure, None);
+    assert_eq!(resource(&plan, "Bundle").ensure, None);
+}
+
+#[test]
+fn each_resource_type_is_labelled_by_what_its_own_view_does() {
+    let plan = plan("Patient: { birthDate: year }, Observation: { status: show }, Encounter: { period.end: year }");
+    for (name, generalised) in [("Patient", true), ("Observation", false), ("Encounter", true)] {
+        let whole = resource(&plan, name);
+        let security = within(&plan, within(&plan, whole, "meta"), "security");
+        for label in [&whole.ensure, &security.stamp] {
+            assert_eq!(label.as_deref().unwrap().contains("ABSTRED"), generalised, "{name}");
+        }
+    }
 }
 
 #[test]
 fn the_patient_is_noted_whether_the_reference_is_shown_or_hidden() {
-    use crate::redact::plan::Capture;
-    let definitions = Definitions::r4().unwrap();
     for sees in ["Observation: { status: show }", "Observation: { subject: show }", "'*': show"] {
-        let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
-        let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
-        let (_, role) = policy.roles().next().unwrap();
-        let sketch = compile(&definitions, &role.view).unwrap().sketch;
-        let observation = &sketch.states[&sketch.cases["Observation"].state];
-        assert_eq!(observation.members["id"].capture, Some(Capture::ResourceId), "{sees}");
-        let Action::Descend(subject) = observation.members["subject"].action else { panic!("{sees}: subject is read") };
-        assert_eq!(sketch.states[&subject].members["reference"].capture, Some(Capture::Patient), "{sees}");
+        let plan = plan(sees);
+        let observation = resource(&plan, "Observation");
+        assert_eq!(member(observation, "id").capture, Some(Capture::ResourceId), "{sees}");
+        let subject = within(&plan, observation, "subject");
+        assert_eq!(member(subject, "reference").capture, Some(Capture::Patient), "{sees}");
+    }
+}
+
+#[test]
+fn an_id_is_noted_as_that_of_a_resource_a_patient_or_a_fragment() {
+    let plan = plan("Patient: { gender: show }, Observation: { id: hide, status: show }");
+    for (name, noted) in [("Patient", Capture::Patient), ("Observation", Capture::ResourceId)] {
+        let [whole, fragment] = cases(&plan, name).map(|case| plan.state(case.state).unwrap());
+        assert_eq!(member(whole, "id").capture, Some(noted));
+        assert_eq!(member(fragment, "id").capture, Some(Capture::FragmentId));
+        assert_eq!(member(fragment, "id").action, member(whole, "id").action);
     }
 }
 
 #[test]
 fn addresses_of_the_upstream_are_led_back_for_every_role() {
-    let definitions = Definitions::r4().unwrap();
     for sees in ["'*': show", "Patient: { gender: show }"] {
-        let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
-        let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
-        let (_, role) = policy.roles().next().unwrap();
-        let sketch = compile(&definitions, &role.view).unwrap().sketch;
-        let within = |state: &State, member: &str| match state.members[member].action {
-            Action::Descend(id) => sketch.states[&id].clone(),
-            other => panic!("{sees}: {member} is {other:?}"),
+        let plan = plan(sees);
+        let led_back = |state: &State, name: &str| match member(state, name).action {
+            Action::Transform(id) => assert_eq!(plan.transform(id), Some(&Transform::Address), "{sees}: {name}"),
+            other => panic!("{sees}: {name} is {other:?}"),
         };
-        let led_back = |state: &State, member: &str| match state.members[member].action {
-            Action::Transform(id) => assert_eq!(sketch.transforms[&id], Transform::Address, "{sees}: {member}"),
-            other => panic!("{sees}: {member} is {other:?}"),
-        };
-        let bundle = sketch.states[&sketch.cases["Bundle"].state].clone();
-        let entry = within(&bundle, "entry");
+        let bundle = resource(&plan, "Bundle");
+        let entry = within(&plan, bundle, "entry");
         assert!(entry.envelope);
-        led_back(&within(&bundle, "link"), "url");
-        led_back(&entry, "fullUrl");
-        led_back(&within(&entry, "request"), "url");
-        led_back(&within(&entry, "response"), "location");
-        assert!(matches!(entry.members["resource"].action, Action::Discriminate(_)), "{sees}");
-        assert!(matches!(within(&entry, "response").members["outcome"].action, Action::Discriminate(_)), "{sees}");
+        led_back(within(&plan, bundle, "link"), "url");
+        led_back(entry, "fullUrl");
+        led_back(within(&plan, entry, "request"), "url");
+        let response = within(&plan, entry, "response");
+        led_back(response, "location");
+        assert!(matches!(member(entry, "resource").action, Action::Discriminate(_)), "{sees}");
+        assert!(matches!(member(response, "outcome").action, Action::Discriminate(_)), "{sees}");
     }
 }
 
@@ -215,14 +251,17 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     use crate::redact::condition::{Query, Segment, Selector, Test};
     let definitions = Definitions::r4().unwrap();
     let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
-    let cases = |role: &str| compile(&definitions, &policy.role(&Role::new(role)).unwrap().view).unwrap().sketch.cases;
+    let plan = |role: &str| Arc::clone(&policy.role(&Role::new(role)).unwrap().plan);
     let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);
-    let researcher = cases("researcher");
-    let subject = researcher["Condition"].subject.as_deref().unwrap();
-    assert!(subject.contains(&Query { segments: vec![name("subject"), name("reference")] }), "{subject:?}");
-    assert_eq!(researcher["Patient"].subject, None, "no date of a Patient is shifted");
-    let desk = cases("front-desk");
-    assert!(matches!(&desk["Observation"].rows, Some(Test::All(both)) if both.len() == 2), "labels and where");
-    assert!(desk["Patient"].rows.is_some(), "labels");
-    assert!(desk["Bundle"].rows.is_none(), "an envelope");
+    let researcher = plan("researcher");
+    for case in cases(&researcher, "Condition") {
+        let subject = case.subject.as_deref().unwrap();
+        assert!(subject.contains(&Query { segments: vec![name("subject"), name("reference")] }), "{subject:?}");
+    }
+    assert_eq!(cases(&researcher, "Patient")[0].subject, None, "no date of a Patient is shifted");
+    let desk = plan("front-desk");
+    let rows = |resource: &str| cases(&desk, resource)[0].rows.as_ref();
+    assert!(matches!(rows("Observation"), Some(Test::All(both)) if both.len() == 2), "labels and where");
+    assert!(rows("Patient").is_some(), "labels");
+    assert!(rows("Bundle").is_none(), "an envelope");
 }

@@ -2,21 +2,22 @@
 //!
 //! INVARIANT: in a restricted view a state drops what it doesn't name, and names only what the walk shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, Type, TypeId, TypeRef};
 use crate::redact::condition::{Query, Segment, Selector};
 use crate::redact::plan::{
-    Action, Capture, Case, Choice, Edge, Kinds, Plan, PlanError, State, StateId, Table, TableId,
+    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, OwnerId, Plan, PlanBuilder, PlanError, State,
+    StateId, Table, TableId,
 };
 use crate::redact::transform::Transform;
 
-use super::draft::Draft;
+use super::effects::{self, Effects};
 use super::labels;
 use super::resolve::Because;
 use super::treatment::Treatment;
-use super::view::{Fork, Origin, Outcome, Place, TooManyConditions, View};
+use super::view::{Fork, Origin, Outcome, Place, ResourceView, TooManyConditions, View};
 
 /// Why a view has no plan.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,75 +53,72 @@ const ADDRESSES: [(&str, &str); 5] = [
 /// The objects that are nothing without the resource in them.
 const ENVELOPES: [&str; 2] = ["Bundle.entry", "Parameters.parameter"];
 
-/// A plan and, for those who check it against the walk, how it was made.
-#[derive(Debug)]
-pub(super) struct Compiled {
-    pub(super) plan: Plan,
-    #[cfg(test)]
-    pub(super) sketch: Sketch,
-}
-
-/// The states of a plan and where each resource type starts.
-#[cfg(test)]
-#[derive(Debug)]
-pub(super) struct Sketch {
-    pub(super) states: HashMap<StateId, State>,
-    pub(super) choices: HashMap<crate::redact::plan::ChoiceId, Choice>,
-    pub(super) transforms: HashMap<crate::redact::plan::TransformId, Transform>,
-    pub(super) cases: HashMap<Box<str>, Case>,
-    pub(super) fragments: HashMap<Box<str>, Case>,
-}
-
 /// Compiles a view.
-pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Compiled, CompileError> {
-    let mut draft = Draft::default();
-    let (whole, parts) = (draft.reserve_table(), draft.reserve_table());
-    let mut compiler = Compiler { definitions, view, draft, whole, parts, states: HashMap::new() };
-    let cases = compiler.cases(false)?;
-    let fragments = compiler.cases(true)?;
-    let Compiler { mut draft, .. } = compiler;
-    #[cfg(test)]
-    let sketch = Sketch {
-        states: draft.states.clone(),
-        choices: draft.choices.clone(),
-        transforms: draft.transforms.clone(),
-        cases: cases.clone(),
-        fragments: fragments.clone(),
-    };
-    draft.set_table(whole, Table { member: "resourceType".into(), cases, fragments: false });
-    draft.set_table(parts, Table { member: "resourceType".into(), cases: fragments, fragments: true });
-    let plan = draft.build(Edge::new(Action::Discriminate(whole))).map_err(CompileError::Plan)?;
-    Ok(Compiled {
-        plan,
-        #[cfg(test)]
-        sketch,
-    })
+pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, CompileError> {
+    let mut plan = PlanBuilder::new();
+    let (whole, parts) = (plan.reserve_table(), plan.reserve_table());
+    let integer = definitions.type_named("integer");
+    let mut compiler = Compiler { definitions, view, plan, whole, parts, integer, states: Default::default() };
+    let resources = compiler.resources()?;
+    let effects = effects::effects(&compiler.plan);
+
+    let [mut cases, mut fragments] = [HashMap::new(), HashMap::new()];
+    let mut labels = Labels::default();
+    for Resource { type_id, seen, place, whole, part } in resources {
+        let effects = effects.get(whole.place()).copied().unwrap_or_default();
+        if view.restricted && !seen.envelope {
+            compiler.label(whole, &place, effects, &mut labels)?;
+        }
+        let name = definitions.get(type_id).name;
+        let subject = effects.shifted.then(|| compiler.subject(type_id));
+        let owner = compiler.plan.owner(name);
+        for (cases, state) in [(&mut cases, whole), (&mut fragments, part)] {
+            cases.insert(name.into(), Case { state, owner, rows: seen.rows.clone(), subject: subject.clone() });
+        }
+    }
+    let mut plan = compiler.plan;
+    plan.set_table(whole, Table { member: "resourceType".into(), cases, fragments: false });
+    plan.set_table(parts, Table { member: "resourceType".into(), cases: fragments, fragments: true });
+    plan.build(Edge::new(Action::Discriminate(whole))).map_err(CompileError::Plan)
 }
 
 struct Compiler<'a> {
     definitions: &'a Definitions,
     view: &'a View,
-    draft: Draft,
+    plan: PlanBuilder,
     /// The table of resources that stand for themselves.
     whole: TableId,
     /// The table of resources contained in others.
     parts: TableId,
-    states: HashMap<(Place, bool), StateId>,
+    integer: Option<TypeId>,
+    /// The state of each place that is no resource; apart from them those whose arrays stay aligned with others.
+    states: [BTreeMap<Place, StateId>; 2],
 }
 
+/// The states of a resource type.
+struct Resource<'a> {
+    type_id: TypeId,
+    seen: &'a ResourceView,
+    place: Place,
+    /// Where the resource stands for itself.
+    whole: StateId,
+    /// Where it is contained in another.
+    part: StateId,
+}
+
+/// The states of each `meta` with labels, by its place, where anything of it is seen, and by what the labels say.
+type Labels = BTreeMap<(Option<Place>, Effects), StateId>;
+
 impl<'a> Compiler<'a> {
-    fn cases(&mut self, contained: bool) -> Result<HashMap<Box<str>, Case>, CompileError> {
-        let mut cases = HashMap::new();
-        for (type_id, seen) in &self.view.resources {
-            let Some(place) = self.view.place(*type_id) else { continue };
-            let name = &self.definitions.get(*type_id).name;
-            let labelled = self.view.restricted && !contained && !seen.envelope;
-            let state = self.resource(&place, contained, labelled)?;
-            let subject = self.draft.effects(state).shifted.then(|| self.subject(*type_id));
-            let owner = self.draft.owner(name);
-            cases.insert(name.clone(), Case { state, owner, rows: seen.rows.clone(), subject });
+    fn resources(&mut self) -> Result<Vec<Resource<'a>>, CompileError> {
+        let mut resources = Vec::new();
+        let view: &'a View = self.view;
+        for (type_id, seen) in &view.resources {
+            let Some(place) = view.place(*type_id) else { continue };
+            let (whole, part) = self.resource(&place)?;
+            resources.push(Resource { type_id: *type_id, seen, place, whole, part });
         }
-        Ok(cases)
+        Ok(resources)
     }
 
     /// The queries for the patient of a resource, for a transform that depends on it.
@@ -145,7 +143,7 @@ impl<'a> Compiler<'a> {
                 Some(element) => (element, element.types.iter().find(is_reference).or(element.types.first())?),
                 None => of.member(step)?,
             };
-            segments.push(Segment::Child(vec![Selector::Name(form.json_name.clone())]));
+            segments.push(Segment::Child(vec![Selector::Name((*form.json_name).into())]));
             if element.many {
                 segments.push(Segment::Child(vec![Selector::Wildcard]));
             }
@@ -155,88 +153,117 @@ impl<'a> Compiler<'a> {
         Some(Query { segments })
     }
 
-    /// A whole resource. Where it is labelled its `meta.security` gets what its view does to it.
-    fn resource(&mut self, place: &Place, contained: bool, labelled: bool) -> Result<StateId, CompileError> {
-        let mut state = self.object(place)?;
-        state.members.insert("resourceType".into(), Edge::new(self.scalar(Kinds::STRING)));
-        let patient = &*self.definitions.get(place.type_id).name == "Patient";
-        let id = state.members.entry("id".into()).or_insert(state.other);
-        *id = id.noted(match (contained, patient) {
-            (true, _) => Capture::FragmentId,
-            (false, true) => Capture::Patient,
-            (false, false) => Capture::ResourceId,
-        });
-        let id = self.draft.state(state.clone());
-        if labelled {
-            let labels = labels::written(self.draft.effects(id));
-            let meta = self.labelled_meta(place, &labels)?;
-            state.members.insert("meta".into(), meta);
-            state.ensure = Some(format!(r#""meta":{{"security":[{labels}]}}"#).into());
-            self.draft.set(id, state);
-        }
-        Ok(id)
+    /// A resource, where it stands for itself and where it is contained in another.
+    fn resource(&mut self, place: &Place) -> Result<(StateId, StateId), CompileError> {
+        let mut whole = self.object(place)?;
+        whole.members.insert("resourceType", Edge::new(self.scalar(Kinds::STRING)));
+        let mut part = whole.clone();
+        let id = *whole.members.get(b"id").unwrap_or(&whole.other);
+        let patient = self.definitions.get(place.type_id).name == "Patient";
+        whole.members.insert("id", id.noted(if patient { Capture::Patient } else { Capture::ResourceId }));
+        part.members.insert("id", id.noted(Capture::FragmentId));
+        Ok((self.plan.state(whole), self.plan.state(part)))
+    }
+
+    /// Gives a resource labels that say what its view does to it.
+    fn label(
+        &mut self,
+        whole: StateId,
+        place: &Place,
+        effects: Effects,
+        known: &mut Labels,
+    ) -> Result<(), CompileError> {
+        let meta = self.labelled_meta(place, effects, known)?;
+        let mut state = self.plan.get(whole).cloned().unwrap_or_default();
+        state.members.insert("meta", meta);
+        state.ensure = Some(format!(r#""meta":{{"security":[{}]}}"#, labels::written(effects)).into());
+        self.plan.set(whole, state);
+        Ok(())
     }
 
     /// The edge of a resource's `meta`, whose `security` ends with the labels whatever the view says of both.
-    fn labelled_meta(&mut self, place: &Place, labels: &str) -> Result<Edge, CompileError> {
-        let definitions = self.definitions;
-        let mut state = State::new();
-        let mut element = None;
-        if let Some((meta, form)) = definitions.get(place.type_id).member("meta") {
+    fn labelled_meta(&mut self, place: &Place, effects: Effects, known: &mut Labels) -> Result<Edge, CompileError> {
+        let of = self.definitions.get(place.type_id);
+        let (mut element, mut inside) = (None, None);
+        if let Some((meta, form)) = of.member("meta") {
             // A rule on meta or on meta.security has no condition (the reader sees to it), so there is one outcome.
-            let fork = self.view.member(definitions, place, meta, form)?;
+            let fork = self.view.member(self.definitions, place, meta, form)?;
             if let Some(outcome) = fork.outcomes.into_iter().next() {
-                if self.view.may_matter(&outcome.inside) {
-                    state = self.object(&outcome.inside)?;
-                }
-                element = (outcome.ruling.treatment == Treatment::Show).then(|| self.counted(place, meta));
+                element = (outcome.ruling.treatment == Treatment::Show).then(|| {
+                    let (owner, mut path) = self.owner(of);
+                    self.counted(owner, &mut path, meta)
+                });
+                inside = Some(outcome.inside).filter(|inside| self.view.may_matter(inside));
             }
         }
-        let kept = state.members.get("security").copied();
+        let key = (inside, effects);
+        let state = match known.get(&key) {
+            Some(known) => *known,
+            None => {
+                let state = self.meta(key.0.as_ref(), &labels::written(effects))?;
+                known.insert(key, state);
+                state
+            }
+        };
+        Ok(Edge { element, ..Edge::new(Action::Descend(state)) })
+    }
+
+    fn meta(&mut self, place: Option<&Place>, labels: &str) -> Result<StateId, CompileError> {
+        let mut state = place.map_or(Ok(State::new()), |place| self.object(place))?;
+        let kept = state.members.get(b"security").copied();
         let mut security = match kept.map(|edge| edge.action) {
-            Some(Action::Descend(id)) => self.draft.states.get(&id).cloned().unwrap_or_default(),
+            Some(Action::Descend(id)) => self.plan.get(id).cloned().unwrap_or_default(),
             _ => State::new(),
         };
         security.stamp = Some(labels.into());
-        let action = Action::Descend(self.draft.state(security));
-        state.members.insert("security".into(), Edge { action, ..kept.unwrap_or(Edge::new(action)) });
+        let action = Action::Descend(self.plan.state(security));
+        state.members.insert("security", Edge { action, ..kept.unwrap_or(Edge::new(action)) });
         state.ensure = Some(format!(r#""security":[{labels}]"#).into());
-        let edge = Edge::new(Action::Descend(self.draft.state(state)));
-        Ok(Edge { element, ..edge })
+        Ok(self.plan.state(state))
     }
 
     /// The state of an object at a place; the same place has the same state.
     fn descend(&mut self, place: &Place, aligned: bool) -> Result<StateId, CompileError> {
-        let key = (place.clone(), aligned);
-        if let Some(known) = self.states.get(&key) {
+        if let Some(known) = self.states(aligned).get(place) {
             return Ok(*known);
         }
-        let id = self.draft.reserve();
-        self.states.insert(key, id);
+        let id = self.plan.reserve();
+        self.states(aligned).insert(place.clone(), id);
         let mut state = self.object(place)?;
         state.aligned = aligned;
-        self.draft.set(id, state);
+        self.plan.set(id, state);
         Ok(id)
+    }
+
+    fn states(&mut self, aligned: bool) -> &mut BTreeMap<Place, StateId> {
+        let [straight, alongside] = &mut self.states;
+        if aligned { alongside } else { straight }
     }
 
     fn object(&mut self, place: &Place) -> Result<State, CompileError> {
         let of: &'a Type = self.definitions.get(place.type_id);
         let mut state = if self.view.restricted { State::new() } else { State::otherwise(Edge::new(Action::Keep)) };
         state.envelope = ENVELOPES.contains(&&*of.name);
+        state.members = Names::with_capacity(2 * of.elements().len());
         let mut append: Vec<String> = Vec::new();
+        let mut sibling_name = String::with_capacity(64);
+        let (owner, mut path) = self.owner(of);
         for element in of.elements() {
+            let counted = self.counted(owner, &mut path, element);
             for (place_of_form, form) in element.types.iter().enumerate() {
                 let fork = self.view.member(self.definitions, place, element, form)?;
                 if let Some(absent) = absent(&fork, element, form, place_of_form == 0) {
                     append.push(absent);
                 }
-                let sibling = self.sibling(element, form, &fork)?;
-                if let Some(edge) = sibling {
-                    state.members.insert(format!("_{}", form.json_name).into(), edge);
+                if let Some(edge) = self.sibling(element, form, &fork)? {
+                    sibling_name.clear();
+                    sibling_name.push('_');
+                    sibling_name.push_str(&form.json_name);
+                    state.members.insert(&sibling_name, edge);
                 }
-                let edge = self.fork(place, element, form, fork)?;
+                let edge = self.fork(place, element, form, counted, fork)?;
                 if edge != state.other {
-                    state.members.insert(form.json_name.clone(), edge);
+                    state.members.insert(&form.json_name, edge);
                 }
             }
         }
@@ -244,13 +271,23 @@ impl<'a> Compiler<'a> {
         Ok(state)
     }
 
-    fn fork(&mut self, place: &Place, element: &Element, form: &TypeRef, fork: Fork) -> Result<Edge, CompileError> {
-        let edges = fork.outcomes.iter().map(|outcome| self.edge(place, element, form, outcome));
+    fn fork(
+        &mut self,
+        place: &Place,
+        element: &Element,
+        form: &TypeRef,
+        counted: ElementId,
+        fork: Fork,
+    ) -> Result<Edge, CompileError> {
+        if let [outcome] = fork.outcomes.as_slice() {
+            return self.edge(place, element, form, counted, outcome);
+        }
+        let edges = fork.outcomes.iter().map(|outcome| self.edge(place, element, form, counted, outcome));
         let outcomes: Box<[Edge]> = edges.collect::<Result<_, _>>()?;
         match &*outcomes {
             [first, rest @ ..] if rest.iter().any(|edge| edge != first) => {
                 let tests = fork.conditions.iter().map(|condition| condition.test.clone()).collect();
-                Ok(Edge::new(self.draft.choice(Choice { tests, outcomes, per_item: true })))
+                Ok(Edge::new(Action::Choose(self.plan.choice(Choice { tests, outcomes, per_item: true }))))
             }
             [first, ..] => Ok(*first),
             [] => Ok(Edge::new(Action::Drop)),
@@ -262,6 +299,7 @@ impl<'a> Compiler<'a> {
         place: &Place,
         element: &Element,
         form: &TypeRef,
+        counted: ElementId,
         outcome: &Outcome,
     ) -> Result<Edge, CompileError> {
         let target: &'a Type = self.definitions.get(form.target);
@@ -269,13 +307,13 @@ impl<'a> Compiler<'a> {
         let action = match target.kind {
             Kind::Resource => self.resource_within(element, outcome),
             Kind::Primitive => match treatment {
-                Treatment::Show => self.shown(place, element, target),
+                Treatment::Show => self.shown(place, element, form),
                 Treatment::Hide | Treatment::Absent => Action::Drop,
                 Treatment::Pseudonym(domain) if self.is_reference(place, element) => {
-                    self.draft.transform(Transform::PseudonymReference { domain: domain.clone() })
+                    self.transform(Transform::PseudonymReference { domain: domain.clone() })
                 }
                 transform => match transform.transform(&*target.name == "instant") {
-                    Some(transform) => self.draft.transform(transform),
+                    Some(transform) => self.transform(transform),
                     None => Action::Drop,
                 },
             },
@@ -291,7 +329,7 @@ impl<'a> Compiler<'a> {
         // A skeleton is no element that is released or withheld: what is in it is counted for itself.
         let skeleton = matches!(action, Action::Descend(_)) && *treatment == Treatment::Hide;
         let edge = Edge::new(action);
-        let edge = if skeleton { edge } else { edge.counted(self.counted(place, element)) };
+        let edge = if skeleton { edge } else { edge.counted(counted) };
         Ok(if outcome.patient { edge.noted(Capture::Patient) } else { edge })
     }
 
@@ -325,21 +363,24 @@ impl<'a> Compiler<'a> {
     }
 
     /// A primitive that is shown.
-    fn shown(&mut self, place: &Place, element: &Element, target: &Type) -> Action {
-        let owner = &self.definitions.get(place.type_id).name;
-        if ADDRESSES.contains(&(&**owner, &*element.name)) {
-            return self.draft.transform(Transform::Address);
+    fn shown(&mut self, place: &Place, element: &Element, form: &TypeRef) -> Action {
+        let owner = self.definitions.get(place.type_id).name;
+        if ADDRESSES.contains(&(owner, element.name)) {
+            return self.transform(Transform::Address);
         }
-        if self.view.restricted && (&**owner, &*element.name) == ("Reference", "reference") {
-            return self.draft.transform(Transform::Reference);
+        if self.view.restricted && (owner, element.name) == ("Reference", "reference") {
+            return self.transform(Transform::Reference);
         }
-        let is =
-            |name: &str| self.definitions.type_named(name).is_some_and(|id| is_named(self.definitions, target, id));
-        self.scalar(match () {
-            () if &*target.name == "boolean" => Kinds::BOOLEAN,
-            () if &*target.name == "decimal" || is("integer") => Kinds::NUMBER,
-            () => Kinds::STRING,
+        self.scalar(match self.definitions.get(form.target).name {
+            "boolean" => Kinds::BOOLEAN,
+            "decimal" => Kinds::NUMBER,
+            _ if self.integer.is_some_and(|integer| self.definitions.is_a(form.target, integer)) => Kinds::NUMBER,
+            _ => Kinds::STRING,
         })
+    }
+
+    fn transform(&mut self, transform: Transform) -> Action {
+        Action::Transform(self.plan.transform(transform))
     }
 
     fn scalar(&self, kinds: Kinds) -> Action {
@@ -364,13 +405,14 @@ impl<'a> Compiler<'a> {
     /// A reference of which only the pseudonym of where it leads, and the type of that, is told.
     fn pseudonym(&mut self, domain: &str, outcome: &Outcome) -> Result<Action, CompileError> {
         let mut state = State::new();
-        let element = self.draft.element("Reference", "reference");
-        let transform = self.draft.transform(Transform::PseudonymReference { domain: domain.into() });
+        let owner = self.plan.owner("Reference");
+        let element = self.plan.element(owner, "reference");
+        let transform = self.transform(Transform::PseudonymReference { domain: domain.into() });
         let edge = Edge::new(transform).counted(element);
         let noted = self.names_patient(&outcome.inside)?;
-        state.members.insert("reference".into(), if noted { edge.noted(Capture::Patient) } else { edge });
-        state.members.insert("type".into(), Edge::new(Action::Scalar(Kinds::STRING)));
-        Ok(Action::Descend(self.draft.state(state)))
+        state.members.insert("reference", if noted { edge.noted(Capture::Patient) } else { edge });
+        state.members.insert("type", Edge::new(Action::Scalar(Kinds::STRING)));
+        Ok(Action::Descend(self.plan.state(state)))
     }
 
     /// Whether this is the string of a reference, whose shape a pseudonym keeps.
@@ -386,18 +428,23 @@ impl<'a> Compiler<'a> {
         Ok(fork.outcomes.iter().any(|outcome| outcome.patient))
     }
 
-    /// As what the tally counts an element: under its resource type, or under its data type.
-    fn counted(&mut self, place: &Place, element: &Element) -> crate::redact::plan::ElementId {
-        let of = &self.definitions.get(place.type_id).name;
-        match of.split_once('.') {
-            Some((owner, path)) => self.draft.element(owner, &format!("{path}.{}", element.name)),
-            None => self.draft.element(of, &element.name),
+    /// Under what the tally counts the elements of a type: under its resource type, with the path below it, or under the
+    /// data type itself.
+    fn owner(&mut self, of: &Type) -> (OwnerId, String) {
+        match of.name.split_once('.') {
+            Some((owner, path)) => (self.plan.owner(owner), [path, "."].concat()),
+            None => (self.plan.owner(of.name), String::new()),
         }
     }
-}
 
-fn is_named(definitions: &Definitions, of: &Type, ancestor: TypeId) -> bool {
-    definitions.type_named(&of.name).is_some_and(|id| definitions.is_a(id, ancestor))
+    /// As what the tally counts an element. `path`: the path of what has it, which stays as it is.
+    fn counted(&mut self, owner: OwnerId, path: &mut String, element: &Element) -> ElementId {
+        let above = path.len();
+        path.push_str(element.name);
+        let counted = self.plan.element(owner, path);
+        path.truncate(above);
+        counted
+    }
 }
 
 /// What is written in place of an element that is `absent`: always the same, whether the element was there or not. Of a

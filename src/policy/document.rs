@@ -6,9 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::redact::condition::{Query, Segment, Selector, Test};
-use crate::redact::plan::{Action, Choice, Edge, Items, Kinds, Plan, State, StateId};
+use crate::redact::plan::{Action, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, StateId};
 
-use super::draft::Draft;
 use super::jsonpath;
 use super::path::Problem;
 use super::resolve::{Because, resolve};
@@ -73,10 +72,10 @@ pub(super) struct TooMuch(pub(super) Box<str>);
 
 /// Compiles the rules of one role for one document.
 pub(super) fn compile(name: &str, rules: &[DocumentRule]) -> Result<Plan, TooMuch> {
-    let mut compiler = Compiler { name, rules, draft: Draft::default(), states: HashMap::new() };
+    let mut compiler = Compiler { name, rules, plan: PlanBuilder::new(), states: HashMap::new() };
     let start: Underway = (0..rules.len()).map(|rule| (rule, 0)).collect();
     let root = compiler.arrive(&start, false)?;
-    compiler.draft.build(root).map_err(|_| TooMuch("the queries of this document are too many".into()))
+    compiler.plan.build(root).map_err(|_| TooMuch("the queries of this document are too many".into()))
 }
 
 /// Queries on their way: each rule with how many of its segments have been taken.
@@ -85,7 +84,7 @@ type Underway = BTreeSet<(usize, usize)>;
 struct Compiler<'a> {
     name: &'a str,
     rules: &'a [DocumentRule],
-    draft: Draft,
+    plan: PlanBuilder,
     states: HashMap<(Underway, bool), StateId>,
 }
 
@@ -116,12 +115,15 @@ impl Compiler<'_> {
             Because::Rule(rule) | Because::Conflict(rule) => self.rules.get(rule).map(|rule| &*rule.text),
             Because::TypeRule(_) | Because::Parent => None,
         };
-        let element = decided.map(|text| self.draft.element(self.name, text));
+        let element = decided.map(|text| {
+            let owner = self.plan.owner(self.name);
+            self.plan.element(owner, text)
+        });
         let action = match &ruling.treatment {
             Treatment::Show => self.inside(onward, true)?,
             Treatment::Hide | Treatment::Absent => self.inside(onward, false)?,
             transform => match transform.transform(false) {
-                Some(transform) => self.draft.transform(transform),
+                Some(transform) => Action::Transform(self.plan.transform(transform)),
                 None => Action::Drop,
             },
         };
@@ -151,7 +153,7 @@ impl Compiler<'_> {
             outcomes: [Edge::new(Action::Scalar(Kinds::ANY)), Edge::new(descend)].into(),
             per_item: false,
         };
-        Ok(self.draft.choice(choice))
+        Ok(Action::Choose(self.plan.choice(choice)))
     }
 
     fn state(&mut self, at: Underway, shown: bool) -> Result<StateId, TooMuch> {
@@ -162,15 +164,15 @@ impl Compiler<'_> {
         if self.states.len() >= MOST_STATES {
             return Err(TooMuch("the queries of this document tell too many places apart".into()));
         }
-        let id = self.draft.reserve();
+        let id = self.plan.reserve();
         self.states.insert(key, id);
         let mut state = State::otherwise(self.child(&at, shown, Child::OtherMember)?);
         for name in self.names(&at) {
             let edge = self.child(&at, shown, Child::Member(&name))?;
-            state.members.insert(name, edge);
+            state.members.insert(&name, edge);
         }
         state.items = self.items(&at, shown)?;
-        self.draft.set(id, state);
+        self.plan.set(id, state);
         Ok(id)
     }
 
@@ -258,24 +260,24 @@ impl Compiler<'_> {
 
     /// One choice of outcomes that may be choices between a scalar and the rest themselves.
     fn one_choice(&mut self, mut tests: Vec<Test>, outcomes: Vec<Edge>) -> Action {
-        let inner = |draft: &Draft, edge: &Edge| match edge.action {
-            Action::Choose(id) => draft.choices.get(&id).cloned(),
+        let inner = |edge: &Edge| match edge.action {
+            Action::Choose(id) => self.plan.get_choice(id),
             _ => None,
         };
-        let Some(scalar) = outcomes.iter().find_map(|edge| inner(&self.draft, edge)) else {
+        let Some(scalar) = outcomes.iter().find_map(inner) else {
             let choice = Choice { tests: tests.into(), outcomes: outcomes.into(), per_item: false };
-            return self.draft.choice(choice);
+            return Action::Choose(self.plan.choice(choice));
         };
-        tests.extend(scalar.tests);
+        tests.extend(scalar.tests.iter().cloned());
         let mut both = Vec::new();
         for without_children in [true, false] {
             for edge in &outcomes {
-                let inner = inner(&self.draft, edge);
-                let chosen = inner.and_then(|choice| choice.outcomes.get(usize::from(!without_children)).copied());
+                let chosen =
+                    inner(edge).and_then(|choice| choice.outcomes.get(usize::from(!without_children)).copied());
                 both.push(chosen.map_or(*edge, |chosen| Edge { element: edge.element, ..chosen }));
             }
         }
-        self.draft.choice(Choice { tests: tests.into(), outcomes: both.into(), per_item: false })
+        Action::Choose(self.plan.choice(Choice { tests: tests.into(), outcomes: both.into(), per_item: false }))
     }
 }
 

@@ -164,7 +164,7 @@ impl Explainer<'_> {
             if described(definitions, place.type_id, element) == Described::Around {
                 continue;
             }
-            for form in &element.types {
+            for form in element.types.iter() {
                 let name = format!("{name}.{}", form.json_name);
                 let Ok(fork) = self.role.view.member(definitions, place, element, form) else { continue };
                 for (index, outcome) in fork.outcomes.iter().enumerate() {
@@ -227,7 +227,7 @@ fn forms<'d>(
 }
 
 /// The places and outcomes that a path leads to.
-fn outcomes(view: &View, definitions: &Definitions, place: &Place, path: &str) -> Vec<(Place, Outcome, Box<str>)> {
+fn outcomes(view: &View, definitions: &Definitions, place: &Place, path: &str) -> Vec<(Place, Outcome, &'static str)> {
     let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
     let mut found = Vec::new();
     for (element, form) in forms(definitions, place.type_id, step) {
@@ -235,7 +235,7 @@ fn outcomes(view: &View, definitions: &Definitions, place: &Place, path: &str) -
         for outcome in fork.outcomes {
             match rest {
                 Some(rest) => found.extend(outcomes(view, definitions, &outcome.inside, rest)),
-                None => found.push((place.clone(), outcome, element.name.clone())),
+                None => found.push((place.clone(), outcome, element.name)),
             }
         }
     }

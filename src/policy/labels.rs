@@ -3,7 +3,7 @@
 
 use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 
-use super::draft::Effects;
+use super::effects::Effects;
 
 const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
 const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";

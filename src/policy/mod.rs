@@ -9,7 +9,7 @@ mod compile;
 mod condition;
 mod decide;
 mod document;
-mod draft;
+mod effects;
 mod envelope;
 pub mod explain;
 mod file;
@@ -229,7 +229,7 @@ fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findin
         findings.warning(role.sees.everything.map_or(role.at, |(_, at)| at), message, None);
     }
     let plan = match compile::compile(definitions, &view) {
-        Ok(compiled) => Arc::new(compiled.plan),
+        Ok(plan) => Arc::new(plan),
         Err(error) => {
             let at = match &error {
                 CompileError::Conditions { origin: Origin::Written(at), .. } => *at,

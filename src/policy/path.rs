@@ -15,7 +15,7 @@ use crate::fhir::{Definitions, Element, TypeId};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
     /// The element's name, a choice without its `[x]`.
-    pub(super) name: Box<str>,
+    pub(super) name: &'static str,
     /// The one form of a choice that is meant; none where each is.
     pub(super) form: Option<TypeId>,
     /// What an item must fulfil.
@@ -30,7 +30,7 @@ pub(super) struct ElementPath {
     /// The types of the element at its end; several for a choice without a form.
     pub(super) types: Vec<TypeId>,
     /// The name of the type that has the last element, and the name of that element: `Reference`, `display`.
-    pub(super) last: (Box<str>, Box<str>),
+    pub(super) last: (&'static str, &'static str),
 }
 
 /// Why a path is refused, and what to write instead.
@@ -86,7 +86,7 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
     let mut problems = Vec::new();
     let mut steps = Vec::new();
     let mut parents = vec![base];
-    let mut last = (Box::default(), Box::default());
+    let mut last = ("", "");
     let count = pieces.len();
     for (place, piece) in pieces.into_iter().enumerate() {
         let (owner, element, form) = match find(definitions, &parents, &piece, root) {
@@ -102,8 +102,8 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
             None => element.types.iter().map(|of| of.target).collect(),
         };
         let condition = piece.condition.and_then(|text| condition(definitions, &types, text, &mut problems));
-        steps.push(Step { name: element.name.clone(), form, condition });
-        last = (definitions.get(owner).name.clone(), element.name.clone());
+        steps.push(Step { name: element.name, form, condition });
+        last = (definitions.get(owner).name, element.name);
         parents = types;
     }
     if problems.is_empty() { Ok(ElementPath { steps, types: parents, last }) } else { Err(problems) }

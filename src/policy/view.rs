@@ -94,12 +94,12 @@ type Underway = Vec<(u32, u8)>;
 
 /// An object in a resource, with all that decides what happens to its elements. Two objects of one place are treated
 /// alike, which keeps a plan finite where FHIR's types contain themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// The resource type that the rules are of, where the object is a resource or one of its backbones.
-    resource: TypeId,
     /// The type of the object.
     pub(super) type_id: TypeId,
+    /// The resource type that the rules are of, where the object is a resource or one of its backbones.
+    resource: TypeId,
     /// Whether the object itself is shown, so that what has no rule of its own is.
     pub(super) shown: bool,
     rules: Underway,
@@ -313,14 +313,13 @@ impl View {
         // An extension that is shown is shown with the extensions nested in it.
         let nested =
             &*element.name == "extension" && place.shown && &*definitions.get(place.type_id).name == "Extension";
-        for (index, typed) in (0..).zip(&self.types) {
-            if !definitions.is_a(form.target, typed.anchor) {
-                continue;
-            }
-            if !typed.rule.steps.is_empty() {
-                onward.push((index, 0));
-            } else if !nested {
-                consider((0, false, depth(definitions, typed.anchor)), index);
+        for ancestor in definitions.lineage(form.target) {
+            for (index, typed) in (0..).zip(&self.types).filter(|(_, typed)| typed.anchor == ancestor) {
+                if !typed.rule.steps.is_empty() {
+                    onward.push((index, 0));
+                } else if !nested {
+                    consider((0, false, depth(definitions, ancestor)), index);
+                }
             }
         }
         onward.sort_unstable();
@@ -377,5 +376,5 @@ impl View {
 
 /// How far a type is from the root of its lineage: the greater, the more specific.
 fn depth(definitions: &Definitions, type_id: TypeId) -> usize {
-    std::iter::successors(Some(type_id), |id| definitions.get(*id).base).count()
+    definitions.lineage(type_id).count()
 }

@@ -11,12 +11,20 @@
 use std::collections::HashMap;
 
 use super::condition::{Query, Test};
-use super::names::Names;
 use super::transform::Transform;
+
+pub use super::names::Names;
 
 /// A state of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StateId(u32);
+
+impl StateId {
+    /// Its place in the order in which states were reserved.
+    pub(crate) const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A choice of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,7 +137,7 @@ impl Edge {
 #[derive(Debug, Clone)]
 pub struct State {
     /// The members that are told apart, by their names after unescaping.
-    pub members: HashMap<Box<str>, Edge>,
+    pub members: Names<Edge>,
     /// Every other member.
     pub other: Edge,
     /// The items, where the value is an array.
@@ -156,7 +164,7 @@ impl State {
     /// A state with a fallback for each member that is not named.
     pub fn otherwise(other: Edge) -> Self {
         Self {
-            members: HashMap::new(),
+            members: Names::new(),
             other,
             items: Items::Same,
             aligned: false,
@@ -232,20 +240,13 @@ pub struct Case {
 /// What a view has been compiled to. Made by a [`PlanBuilder`], which has checked that each edge leads somewhere.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) root: Edge,
+    pub(crate) root: Edge,
     states: Vec<State>,
-    names: Vec<Names>,
     choices: Vec<Choice>,
     tables: Vec<Table>,
     transforms: Vec<Transform>,
-    pub(super) owners: Vec<Owner>,
-}
-
-/// An owner and the names of its elements.
-#[derive(Debug)]
-pub(super) struct Owner {
-    pub(super) name: Box<str>,
-    pub(super) elements: Vec<Box<str>>,
+    /// The owners, each with the names of its elements.
+    pub(super) owners: Names<Names<()>>,
 }
 
 /// Why a plan cannot be built.
@@ -277,9 +278,7 @@ pub struct PlanBuilder {
     choices: Vec<Choice>,
     tables: Vec<Option<Table>>,
     transforms: Vec<Transform>,
-    owners: Vec<Owner>,
-    owner_ids: HashMap<Box<str>, u16>,
-    element_ids: HashMap<(u16, Box<str>), u16>,
+    owners: Names<Names<()>>,
     overflow: Option<&'static str>,
 }
 
@@ -343,29 +342,41 @@ impl PlanBuilder {
 
     /// The owner of this name.
     pub fn owner(&mut self, name: &str) -> OwnerId {
-        if let Some(known) = self.owner_ids.get(name) {
-            return OwnerId(*known);
-        }
-        let id = next_short(self.owners.len(), "owners", &mut self.overflow);
-        self.owners.push(Owner { name: name.into(), elements: Vec::new() });
-        self.owner_ids.insert(name.into(), id);
-        OwnerId(id)
+        let place = match self.owners.place(name.as_bytes()) {
+            Some(known) => known,
+            None => self.owners.insert(name, Names::new()),
+        };
+        OwnerId(next_short(place, "owners", &mut self.overflow))
     }
 
     /// The element of this name, `birthDate` or `contact.name`, of an owner.
     pub fn element(&mut self, owner: OwnerId, name: &str) -> ElementId {
-        let key = (owner.0, Box::<str>::from(name));
-        if let Some(known) = self.element_ids.get(&key) {
-            return ElementId { owner: owner.0, index: *known };
-        }
-        let Some(elements) = self.owners.get_mut(owner.0 as usize).map(|owner| &mut owner.elements) else {
+        let Some(elements) = self.owners.value_at_mut(owner.0.into()) else {
             self.overflow = Some("owners");
             return ElementId { owner: owner.0, index: 0 };
         };
-        let index = next_short(elements.len(), "elements", &mut self.overflow);
-        elements.push(name.into());
-        self.element_ids.insert(key, index);
+        let index = next_short(elements.insert(name, ()), "elements", &mut self.overflow);
         ElementId { owner: owner.0, index }
+    }
+
+    /// The states so far, by the order in which they were reserved; none where one hasn't been set.
+    pub(crate) fn states(&self) -> &[Option<State>] {
+        &self.states
+    }
+
+    /// The state of an id, where it has been set.
+    pub(crate) fn get(&self, id: StateId) -> Option<&State> {
+        self.states.get(id.place())?.as_ref()
+    }
+
+    /// The choice of an id.
+    pub(crate) fn get_choice(&self, id: ChoiceId) -> Option<&Choice> {
+        self.choices.get(id.0 as usize)
+    }
+
+    /// The transform of an id.
+    pub(crate) fn get_transform(&self, id: TransformId) -> Option<&Transform> {
+        self.transforms.get(id.0 as usize)
     }
 
     /// The plan, whose documents start at `root`.
@@ -378,17 +389,8 @@ impl PlanBuilder {
         }
         let states = self.states.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("state"))?;
         let tables = self.tables.into_iter().collect::<Option<Vec<_>>>().ok_or(PlanError::Dangling("table"))?;
-        let names =
-            states.iter().map(|state| Names::new(state.members.iter().map(|(name, edge)| (&**name, *edge)))).collect();
-        let plan = Plan {
-            root,
-            states,
-            names,
-            choices: self.choices,
-            tables,
-            transforms: self.transforms,
-            owners: self.owners,
-        };
+        let plan =
+            Plan { root, states, choices: self.choices, tables, transforms: self.transforms, owners: self.owners };
         plan.verify()?;
         Ok(plan)
     }
@@ -414,11 +416,10 @@ impl Plan {
         Self {
             root: Edge::new(Action::Keep),
             states: Vec::new(),
-            names: Vec::new(),
             choices: Vec::new(),
             tables: Vec::new(),
             transforms: Vec::new(),
-            owners: Vec::new(),
+            owners: Names::new(),
         }
     }
 
@@ -439,30 +440,34 @@ impl Plan {
 
     // The look-ups below answer `None` for an id of another plan alone, which `verify` has ruled out: a caller withholds.
 
-    pub(super) fn state(&self, id: StateId) -> Option<&State> {
+    pub(crate) fn state(&self, id: StateId) -> Option<&State> {
         self.states.get(id.0 as usize)
     }
 
-    pub(super) fn choice(&self, id: ChoiceId) -> Option<&Choice> {
+    pub(crate) fn choice(&self, id: ChoiceId) -> Option<&Choice> {
         self.choices.get(id.0 as usize)
     }
 
-    pub(super) fn table(&self, id: TableId) -> Option<&Table> {
+    pub(crate) fn table(&self, id: TableId) -> Option<&Table> {
         self.tables.get(id.0 as usize)
     }
 
-    pub(super) fn transform(&self, id: TransformId) -> Option<&Transform> {
+    /// The tables, in the order in which they were reserved.
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    pub(crate) fn transform(&self, id: TransformId) -> Option<&Transform> {
         self.transforms.get(id.0 as usize)
     }
 
     /// Where a member of an object leads that a state decides.
     #[inline]
     pub(super) fn member(&self, state: StateId, name: &[u8]) -> Edge {
-        let at = state.0 as usize;
-        match self.names.get(at).and_then(|names| names.get(name)) {
-            Some(edge) => *edge,
-            None => self.states.get(at).map_or(Edge::new(Action::Drop), |state| state.other),
-        }
+        self.states
+            .get(state.place())
+            .map_or(Edge::new(Action::Drop), |state| *state.members.get(name).unwrap_or(&state.other))
     }
 
     fn verify(&self) -> Result<(), PlanError> {
@@ -488,7 +493,7 @@ impl Plan {
         }
         for case in self.tables.iter().flat_map(|table| table.cases.values()) {
             self.states.get(case.state.0 as usize).ok_or(PlanError::Dangling("state"))?;
-            self.owners.get(case.owner.0 as usize).ok_or(PlanError::Dangling("owner"))?;
+            self.owners.at(case.owner.0.into()).ok_or(PlanError::Dangling("owner"))?;
         }
         Ok(())
     }
@@ -507,8 +512,8 @@ impl Plan {
         match edge.element {
             Some(ElementId { owner, index }) => self
                 .owners
-                .get(owner as usize)
-                .and_then(|owner| owner.elements.get(index as usize))
+                .at(owner.into())
+                .and_then(|(_, elements)| elements.at(index.into()))
                 .map(|_| ())
                 .ok_or(PlanError::Dangling("element")),
             None => Ok(()),

@@ -73,20 +73,16 @@ impl Tally {
 
     /// The elements that were met: the owner, the element and its counts.
     pub fn elements(&self) -> impl Iterator<Item = (&str, &str, Count)> {
-        self.plan.owners.iter().zip(&self.counts).flat_map(|(owner, counts)| {
-            owner
-                .elements
-                .iter()
-                .zip(counts.iter())
-                .filter(|(_, count)| **count != Count::default())
-                .map(|(element, count)| (&*owner.name, &**element, *count))
+        self.plan.owners.iter().zip(&self.counts).flat_map(|((owner, elements), counts)| {
+            let counted = elements.iter().zip(counts.iter()).filter(|(_, count)| **count != Count::default());
+            counted.map(move |((element, ()), count)| (owner, element, *count))
         })
     }
 
     /// The resources that were met and their ids, by type.
     pub fn resources(&self) -> impl Iterator<Item = (&str, &Ids)> {
         self.resources.iter().map(|(owner, ids)| {
-            let name = self.plan.owners.get(owner.0 as usize).map_or("", |owner| &owner.name);
+            let name = self.plan.owners.at(owner.0.into()).map_or("", |(name, _)| name);
             (name, ids)
         })
     }
@@ -97,7 +93,7 @@ impl Tally {
         let Some(counts) = self.counts.get_mut(owner as usize) else { return };
         if counts.is_empty() {
             // The first element of this owner: most responses meet few owners, so the others cost nothing.
-            let most = self.plan.owners.get(owner as usize).map_or(0, |owner| owner.elements.len());
+            let most = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
             *counts = vec![Count::default(); most].into();
         }
         let Some(count) = counts.get_mut(index as usize) else { return };

@@ -212,7 +212,7 @@ mod tests {
     fn shows_a() -> Arc<Plan> {
         let mut builder = plan::PlanBuilder::new();
         let mut state = plan::State::new();
-        state.members.insert("a".into(), plan::Edge::new(plan::Action::Keep));
+        state.members.insert("a", plan::Edge::new(plan::Action::Keep));
         let state = builder.state(state);
         Arc::new(builder.build(plan::Edge::new(plan::Action::Descend(state))).unwrap())
     }

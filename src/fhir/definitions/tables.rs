@@ -2,9 +2,13 @@
 //!
 //! It never skips a line that it can't read: a table that makes no sense is no table.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Category, Definitions, Element, Kind, Mapping, ParameterKind, SearchParameter, Type, TypeId, TypeRef};
+use super::{
+    Category, Definitions, Element, Kind, Mapping, ParameterKind, SearchParameter, Type, TypeId, TypeRef, Words,
+};
 
 /// A line of a table that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +23,7 @@ pub struct DefinitionsError {
 }
 
 /// The types by name.
-type Names = HashMap<Box<str>, TypeId>;
+type Names = HashMap<&'static str, TypeId>;
 /// What a table says of each type.
 type ByType<T> = HashMap<TypeId, Box<[T]>>;
 
@@ -43,15 +47,16 @@ struct Row {
 }
 
 pub(super) fn r4() -> Result<Definitions, DefinitionsError> {
-    let by_name = type_names()?;
+    let elements = ELEMENTS.rows();
+    let by_name = type_names(&elements)?;
     let mut definitions = Definitions {
-        types: types(&by_name)?,
+        types: types(&elements, &by_name)?,
         search: search(&by_name)?,
         compartment: compartment(&by_name)?,
         by_name,
         patient_elements: HashMap::new(),
         nothing: Type {
-            name: "".into(),
+            name: "",
             kind: Kind::Complex,
             base: None,
             is_abstract: true,
@@ -64,38 +69,45 @@ pub(super) fn r4() -> Result<Definitions, DefinitionsError> {
 }
 
 /// The name of every type; elements may name a type that stands below them.
-fn type_names() -> Result<Names, DefinitionsError> {
-    let mut names = HashMap::new();
-    for (row, id) in ELEMENTS.rows().filter(Row::is_head).zip((0..=u16::MAX).map(TypeId)) {
-        let name = row.text.split(' ').nth(1).ok_or(row.problem("a type without a name"))?;
-        if names.insert(name.into(), id).is_some() {
+fn type_names(rows: &[Row]) -> Result<Names, DefinitionsError> {
+    let mut names = HashMap::with_capacity(rows.len() / 4);
+    for (row, id) in rows.iter().filter(|row| row.is_head()).zip((0..=u16::MAX).map(TypeId)) {
+        let name = row.words().nth(1).ok_or(row.problem("a type without a name"))?;
+        if names.insert(name, id).is_some() {
             return Err(row.problem("a type that stands above already"));
         }
     }
     Ok(names)
 }
 
-fn types(by_name: &Names) -> Result<Vec<Type>, DefinitionsError> {
+fn types(rows: &[Row], by_name: &Names) -> Result<Vec<Type>, DefinitionsError> {
     let mut types: Vec<Type> = Vec::with_capacity(by_name.len());
-    for row in ELEMENTS.rows() {
-        if row.is_head() {
-            let head = head(row, by_name, &types)?;
-            types.push(head);
-            continue;
+    for (first, rest) in blocks(rows) {
+        let mut of = head(first, rest.len(), by_name, &types)?;
+        let inherited = of.elements.len();
+        for row in rest {
+            let element = element(row, by_name)?;
+            match of.elements.iter_mut().take(inherited).find(|inherited| inherited.name == element.name) {
+                Some(inherited) => *inherited = element,
+                None => of.elements.push(element),
+            }
         }
-        let element = element(row, by_name)?;
-        let elements = &mut types.last_mut().ok_or(row.problem("an element without a type"))?.elements;
-        match elements.iter_mut().find(|inherited| inherited.name == element.name) {
-            Some(inherited) => *inherited = element,
-            None => elements.push(element),
-        }
+        types.push(of);
     }
     Ok(types)
 }
 
-/// A type with the elements that it has from its base, which is among the types `above`.
-fn head(row: Row, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsError> {
-    let mut words = row.text.split(' ');
+/// The heads, each with the rows that belong to it. What stands above the first head is taken for one, and is none.
+fn blocks(rows: &[Row]) -> impl Iterator<Item = (&Row, &[Row])> {
+    rows.chunk_by(|_, next| !next.is_head()).filter_map(<[Row]>::split_first)
+}
+
+/// A type with the elements that it has from its base, which is among the types `above`, and room for its `own`.
+fn head(row: &Row, own: usize, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsError> {
+    if !row.is_head() {
+        return Err(row.problem("an element without a type"));
+    }
+    let mut words = row.words();
     let kind = match words.next() {
         Some("resource") => Kind::Resource,
         Some("complex") => Kind::Complex,
@@ -119,85 +131,94 @@ fn head(row: Row, by_name: &Names, above: &[Type]) -> Result<Type, DefinitionsEr
         }
     }
     let base = base.map(|name| row.type_named(name, by_name)).transpose()?;
-    let elements = match base {
-        None => Vec::new(),
+    let inherited: &[Element] = match base {
+        None => &[],
         Some(base) => {
-            let base = above.get(usize::from(base.0)).ok_or(row.problem("a base that doesn't stand above"))?;
-            base.elements.clone()
+            let base = above.get(usize::from(base.0));
+            &base.ok_or(row.problem("a base that doesn't stand above"))?.elements
         }
     };
-    Ok(Type { name: name.into(), kind, base, is_abstract, category, elements })
+    let mut elements = Vec::with_capacity(inherited.len() + own);
+    elements.extend_from_slice(inherited);
+    Ok(Type { name, kind, base, is_abstract, category, elements })
 }
 
-fn element(row: Row, by_name: &Names) -> Result<Element, DefinitionsError> {
-    let mut words = row.text.trim_start().split(' ');
+fn element(row: &Row, by_name: &Names) -> Result<Element, DefinitionsError> {
+    let mut words = row.words();
     let (Some(name), Some(cardinality), Some(flags)) = (words.next(), words.next(), words.next()) else {
         return Err(row.problem("an element without a name, a cardinality or flags"));
     };
     let (name, choice) = name.strip_suffix("[x]").map_or((name, false), |name| (name, true));
-    let (min, max) = cardinality.split_once("..").ok_or(row.problem("a cardinality without .."))?;
-    let types = words.map(|word| type_ref(row, name, choice, word, by_name)).collect::<Result<Box<[_]>, _>>()?;
+    let types = words.map(|word| type_ref(row, name, choice, word, by_name)).collect::<Result<Arc<[_]>, _>>()?;
     if types.is_empty() || (types.len() > 1 && !choice) {
         return Err(row.problem("an element of no type, or of several without being a choice"));
     }
-    Ok(Element {
-        name: name.into(),
-        choice,
-        many: match max {
-            "1" => false,
-            "*" => true,
-            _ => return Err(row.problem("a maximum that is neither 1 nor *")),
-        },
-        min: min.parse().map_err(|_| row.problem("a minimum that is no number"))?,
-        summary: flags.contains('S'),
-        modifier: flags.contains('M'),
-        types,
-    })
+    let (min, many) = match cardinality {
+        "0..1" => (0, false),
+        "0..*" => (0, true),
+        "1..1" => (1, false),
+        "1..*" => (1, true),
+        _ => return Err(row.problem("an unknown cardinality")),
+    };
+    let (summary, modifier) = match flags {
+        "-" => (false, false),
+        "S" => (true, false),
+        "M" => (false, true),
+        "SM" => (true, true),
+        _ => return Err(row.problem("unknown flags")),
+    };
+    Ok(Element { name, choice, many, min, summary, modifier, types })
 }
 
 /// `Quantity`, or `Reference(Patient|Group)`.
-fn type_ref(row: Row, element: &str, choice: bool, word: &str, by_name: &Names) -> Result<TypeRef, DefinitionsError> {
-    let (name, profiles) = match word.split_once('(') {
-        None => (word, Box::default()),
-        Some((name, rest)) => {
-            let list = rest.strip_suffix(')').ok_or(row.problem("a list of targets without its end"))?;
-            (name, list.split('|').map(Box::from).collect())
-        }
+fn type_ref(
+    row: &Row,
+    element: &'static str,
+    choice: bool,
+    word: &'static str,
+    by_name: &Names,
+) -> Result<TypeRef, DefinitionsError> {
+    let (name, profiles) = match word.strip_suffix(')') {
+        None => (word, ""),
+        Some(word) => word.split_once('(').ok_or(row.problem("a list of targets without its start"))?,
     };
-    let mut json_name = element.to_owned();
-    if choice {
-        let mut letters = name.chars();
-        json_name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        json_name.push_str(letters.as_str());
-    }
-    Ok(TypeRef { target: row.type_named(name, by_name)?, profiles, json_name: json_name.into() })
+    let json_name = if choice { Cow::Owned(form_name(element, name)) } else { Cow::Borrowed(element) };
+    Ok(TypeRef { target: row.type_named(name, by_name)?, profiles: Words(profiles), json_name })
+}
+
+/// `valueQuantity` of `value` and `Quantity`.
+fn form_name(element: &str, of: &str) -> String {
+    let mut name = String::with_capacity(element.len() + of.len());
+    name.push_str(element);
+    let mut letters = of.chars();
+    name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+    name.push_str(letters.as_str());
+    name
 }
 
 fn search(by_name: &Names) -> Result<ByType<SearchParameter>, DefinitionsError> {
-    let mut found: HashMap<TypeId, Vec<SearchParameter>> = HashMap::new();
-    let mut current = None;
-    for row in SEARCH.rows() {
-        if row.is_head() {
-            current = Some(found.entry(row.type_named(row.text, by_name)?).or_default());
-            continue;
+    let mut found = HashMap::new();
+    for (first, rest) in blocks(&SEARCH.rows()) {
+        let mut parameters: Vec<SearchParameter> = Vec::with_capacity(rest.len());
+        for row in rest {
+            let detail = row.text.trim_start();
+            if let Some(targets) = detail.strip_prefix("> ") {
+                let last = parameters.last_mut().ok_or(row.problem("targets without a parameter"))?;
+                last.targets = Words(if targets == "*" { "Resource" } else { targets });
+            } else if let Some(parts) = detail.strip_prefix("+ ") {
+                let last = parameters.last_mut().ok_or(row.problem("parts without a parameter"))?;
+                last.components = Words(parts);
+            } else {
+                parameters.push(search_parameter(row)?);
+            }
         }
-        let parameters = current.as_mut().ok_or(row.problem("a parameter without a type"))?;
-        let detail = row.text.trim_start();
-        if let Some(targets) = detail.strip_prefix("> ") {
-            let last = parameters.last_mut().ok_or(row.problem("targets without a parameter"))?;
-            last.targets = targets.split(' ').map(|name| if name == "*" { "Resource" } else { name }.into()).collect();
-        } else if let Some(parts) = detail.strip_prefix("+ ") {
-            let last = parameters.last_mut().ok_or(row.problem("parts without a parameter"))?;
-            last.components = parts.split(' ').map(Box::from).collect();
-        } else {
-            parameters.push(search_parameter(row)?);
-        }
+        found.insert(first.type_named(first.text, by_name)?, parameters.into());
     }
-    Ok(found.into_iter().map(|(id, parameters)| (id, parameters.into())).collect())
+    Ok(found)
 }
 
-fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
-    let mut words = row.text.trim_start().split(' ');
+fn search_parameter(row: &Row) -> Result<SearchParameter, DefinitionsError> {
+    let mut words = row.text.trim_start().splitn(4, ' ');
     let (Some(code), Some(kind), Some(mapping)) = (words.next(), words.next(), words.next()) else {
         return Err(row.problem("a parameter without a code, a kind or a class"));
     };
@@ -221,35 +242,27 @@ fn search_parameter(row: Row) -> Result<SearchParameter, DefinitionsError> {
         "unmapped" => Mapping::Unknown,
         _ => return Err(row.problem("an unknown class of parameter")),
     };
-    let elements: Box<[Box<str>]> = words.map(Box::from).collect();
+    let elements = Words(words.next().unwrap_or_default());
     // INVARIANT: a parameter that isn't unmapped tests at least one element; a guard that asks whether all of them are
     // shown would otherwise let it pass.
     if elements.is_empty() != matches!(mapping, Mapping::Opaque | Mapping::Unknown) {
         return Err(row.problem("elements where the class has none, or none where it has some"));
     }
-    Ok(SearchParameter {
-        code: code.into(),
-        kind,
-        mapping,
-        elements,
-        targets: Box::default(),
-        components: Box::default(),
-    })
+    Ok(SearchParameter { code, kind, mapping, elements, targets: Words(""), components: Words("") })
 }
 
-fn compartment(by_name: &Names) -> Result<ByType<Box<str>>, DefinitionsError> {
+fn compartment(by_name: &Names) -> Result<HashMap<TypeId, Words>, DefinitionsError> {
     let entry = |row: Row| {
         let (name, codes) = row.text.split_once(' ').ok_or(row.problem("a type without a parameter"))?;
-        Ok((row.type_named(name, by_name)?, codes.split(' ').map(Box::from).collect()))
+        Ok((row.type_named(name, by_name)?, Words(codes)))
     };
-    COMPARTMENT.rows().map(entry).collect()
+    COMPARTMENT.rows().into_iter().map(entry).collect()
 }
 
 impl Table {
-    fn rows(&self) -> impl Iterator<Item = Row> {
-        let (table, text) = (self.name, self.text);
-        let rows = text.lines().zip(1..).map(move |(text, line)| Row { table, line, text });
-        rows.filter(|row| !row.text.starts_with('#'))
+    fn rows(&self) -> Vec<Row> {
+        let rows = self.text.lines().zip(1..).map(|(text, line)| Row { table: self.name, line, text });
+        rows.filter(|row| !row.text.starts_with('#')).collect()
     }
 }
 
@@ -257,6 +270,10 @@ impl Row {
     /// Whether it opens a type; what belongs to the type is indented.
     fn is_head(&self) -> bool {
         !self.text.starts_with(' ')
+    }
+
+    fn words(&self) -> impl Iterator<Item = &'static str> {
+        self.text.split_ascii_whitespace()
     }
 
     fn problem(&self, problem: &'static str) -> DefinitionsError {
@@ -274,18 +291,19 @@ mod tests {
 
     #[test]
     fn a_line_that_makes_no_sense_is_an_error_that_names_it() {
-        let known = type_names().unwrap();
+        let known = type_names(&ELEMENTS.rows()).unwrap();
         for (text, problem) in [
             ("  birthDate 0..1", "an element without a name, a cardinality or flags"),
             ("  birthDate 0..1 -", "an element of no type, or of several without being a choice"),
             ("  birthDate 0..1 - date dateTime", "an element of no type, or of several without being a choice"),
-            ("  birthDate 0..2 - date", "a maximum that is neither 1 nor *"),
-            ("  birthDate x..1 - date", "a minimum that is no number"),
+            ("  birthDate 0..2 - date", "an unknown cardinality"),
+            ("  birthDate 0..1 X date", "unknown flags"),
             ("  birthDate 0..1 - Date", "a name that no type has"),
-            ("  subject 0..1 - Reference(Patient", "a list of targets without its end"),
+            ("  subject 0..1 - Reference(Patient", "a name that no type has"),
+            ("  subject 0..1 - Reference|Patient)", "a list of targets without its start"),
         ] {
             let row = Row { table: "elements.txt", line: 7, text };
-            let error = element(row, &known).unwrap_err();
+            let error = element(&row, &known).unwrap_err();
             assert_eq!(error, DefinitionsError { table: "elements.txt", line: 7, problem });
         }
     }
@@ -293,14 +311,20 @@ mod tests {
     #[test]
     fn a_search_parameter_without_elements_is_never_taken_for_one_that_is_understood() {
         for text in ["  name string plain", "  near special special", "  _text string opaque text"] {
-            assert!(search_parameter(Row { table: "search.txt", line: 1, text }).is_err(), "{text}");
+            assert!(search_parameter(&Row { table: "search.txt", line: 1, text }).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_base_stands_above_what_it_is_the_base_of() {
-        let known = type_names().unwrap();
+        let known = type_names(&ELEMENTS.rows()).unwrap();
         let row = Row { table: "elements.txt", line: 1, text: "complex Age : Quantity" };
-        assert!(head(row, &known, &[]).is_err());
+        assert!(head(&row, 0, &known, &[]).is_err());
+    }
+
+    #[test]
+    fn an_element_stands_below_a_type() {
+        let rows = [Row { table: "elements.txt", line: 1, text: "  use 0..1 - code" }];
+        assert!(types(&rows, &Names::new()).is_err());
     }
 }
