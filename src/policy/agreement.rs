@@ -72,7 +72,7 @@ impl Walk<'_> {
             (Kind::Primitive, Action::Transform(id)) => match self.plan.transform(id).unwrap() {
                 Transform::Address | Transform::Reference => assert_eq!(*treatment, Treatment::Show, "{name}"),
                 transform => {
-                    let instant = &*self.definitions.get(form.target).name == "instant";
+                    let instant = self.definitions.get(form.target).name == "instant";
                     assert_eq!(treatment.transform(instant).as_ref(), Some(transform), "{name}");
                     assert!(sibling.is_none(), "{name} keeps its sibling");
                 }
@@ -267,11 +267,9 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
 }
 
 #[test]
-fn five_roles_are_compiled_in_a_moment() {
+fn five_roles_take_few_states() {
     let definitions = Definitions::r4().unwrap();
-    let start = std::time::Instant::now();
     let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
     let states: usize = policy.roles().map(|(_, role)| role.plan.size()).sum();
-    println!("{states} states in {:?}", start.elapsed());
     assert!(states < 20_000, "{states}");
 }

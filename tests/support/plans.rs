@@ -61,7 +61,7 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
     for id in &states {
         let members = NAMES
             .iter()
-            .filter_map(|name| (draws.next(3) > 0).then(|| ((*name).into(), edge(&mut builder, &mut draws, &choices))))
+            .filter_map(|name| (draws.next(3) > 0).then(|| ((*name), edge(&mut builder, &mut draws, &choices))))
             .collect();
         let mut state = State { members, ..State::otherwise(edge(&mut builder, &mut draws, &choices)) };
         if draws.next(4) == 0 {
