@@ -31,7 +31,7 @@ fn element<'a>(definitions: &'a Definitions, path: &str) -> &'a Element {
 fn type_of<'a>(definitions: &'a Definitions, path: &str) -> &'a str {
     let types = &element(definitions, path).types;
     assert_eq!(types.len(), 1, "{path}");
-    &definitions.get(types[0].target).name
+    definitions.get(types[0].target).name
 }
 
 /// Every type that an element of a resource leads to, the resource types included.
@@ -115,13 +115,13 @@ fn a_choice_has_a_json_name_for_each_of_its_types() {
     let observation = named(&definitions, "Observation");
     let value = observation.element("value").unwrap();
     assert!(value.choice);
-    let names: Vec<_> = value.json_names().map(|(name, of)| (name, &*definitions.get(of).name)).collect();
+    let names: Vec<_> = value.json_names().map(|(name, of)| (name, definitions.get(of).name)).collect();
     assert_eq!(names.len(), 11);
     for expected in [("valueQuantity", "Quantity"), ("valueDateTime", "dateTime"), ("valueString", "string")] {
         assert!(names.contains(&expected), "{expected:?}");
     }
     let (member, of) = observation.member("valueSampledData").unwrap();
-    assert_eq!((&*member.name, &*definitions.get(of.target).name), ("value", "SampledData"));
+    assert_eq!((member.name, definitions.get(of.target).name), ("value", "SampledData"));
     assert!(observation.member("value").is_none(), "JSON has no such member");
     assert!(observation.member("valueMoney").is_none(), "Money is not among the choice");
     assert_eq!(named(&definitions, "Extension").element("value").unwrap().types.len(), 50);
@@ -152,7 +152,7 @@ fn a_resource_inside_another_is_of_the_abstract_type() {
         ["Patient.contained", "Bundle.entry.resource", "Bundle.entry.response.outcome", "Parameters.parameter.resource"]
     {
         let target = named(&definitions, type_of(&definitions, path));
-        assert!(&*target.name == "Resource" && target.is_abstract && target.kind == Kind::Resource, "{path}");
+        assert!(target.name == "Resource" && target.is_abstract && target.kind == Kind::Resource, "{path}");
     }
 }
 
@@ -171,7 +171,7 @@ fn every_type_has_the_elements_of_its_bases() {
     }
     for known in every_type(&definitions).iter().filter(|known| known.kind != Kind::Resource) {
         assert!(known.element("id").is_some(), "{}", known.name);
-        assert_eq!(known.element("extension").is_some(), &*known.name != "xhtml", "{}", known.name);
+        assert_eq!(known.element("extension").is_some(), known.name != "xhtml", "{}", known.name);
     }
     assert!(named(&definitions, "HumanName").element("modifierExtension").is_none());
     assert!(named(&definitions, "Patient.contact").element("modifierExtension").is_some());
@@ -192,7 +192,7 @@ fn references_name_what_they_may_point_to() {
     );
     for known in every_type(&definitions) {
         for of in known.elements().iter().flat_map(|element| element.types.iter()) {
-            let target = &*definitions.get(of.target).name;
+            let target = definitions.get(of.target).name;
             assert!(of.profiles.is_empty() || ["Reference", "canonical"].contains(&target), "{}", known.name);
             for profile in of.profiles.iter() {
                 assert!(definitions.type_named(profile).is_some(), "{}: {profile}", known.name);
@@ -233,16 +233,16 @@ fn every_search_parameter_is_understood_and_tests_elements_that_exist() {
     let abstract_types = ["Resource", "DomainResource"].map(|name| definitions.type_named(name).unwrap());
     for id in definitions.resource_types().map(|(id, _)| id).chain(abstract_types) {
         let resource = definitions.get(id);
-        let base = resource.base.map(|base| &*definitions.get(base).name);
+        let base = resource.base.map(|base| definitions.get(base).name);
         let mut codes = BTreeSet::new();
-        for parameter in definitions.search_parameters(&resource.name) {
+        for parameter in definitions.search_parameters(resource.name) {
             let name = format!("{}.{}", resource.name, parameter.code);
             assert!(codes.insert(parameter.code), "{name} stands twice");
             for path in parameter.elements.iter() {
                 assert!(definitions.element_at(id, path).is_some(), "{name}: no element {path}");
             }
             for part in parameter.components.iter() {
-                assert!(definitions.search_parameter(&resource.name, part).is_some(), "{name}: no part {part}");
+                assert!(definitions.search_parameter(resource.name, part).is_some(), "{name}: no part {part}");
             }
             for target in parameter.targets.iter() {
                 assert!(definitions.type_named(target).is_some(), "{name}: no target {target}");
@@ -250,7 +250,7 @@ fn every_search_parameter_is_understood_and_tests_elements_that_exist() {
             assert_eq!(parameter.is_unmapped(), parameter.elements.is_empty(), "{name}");
             assert_eq!(parameter.kind == ParameterKind::Composite, !parameter.components.is_empty(), "{name}");
             assert_eq!(parameter.kind == ParameterKind::Composite, parameter.mapping == Mapping::Composite, "{name}");
-            let own = base.is_none_or(|base| definitions.search_parameter(base, &parameter.code).is_none());
+            let own = base.is_none_or(|base| definitions.search_parameter(base, parameter.code).is_none());
             *classes.entry(format!("{:?}", parameter.mapping)).or_insert(0) += i32::from(own);
         }
     }
@@ -324,7 +324,7 @@ fn a_reference_parameter_names_its_targets() {
     assert_eq!(targets("subject"), ["Device", "Group", "Location", "Patient"]);
     assert_eq!(targets("focus"), ["Resource"]);
     for (_, resource) in definitions.resource_types() {
-        for parameter in definitions.search_parameters(&resource.name) {
+        for parameter in definitions.search_parameters(resource.name) {
             let reference = parameter.kind == ParameterKind::Reference;
             assert!(reference || parameter.targets.is_empty(), "{}.{}", resource.name, parameter.code);
         }
@@ -348,11 +348,11 @@ fn the_patient_compartment_leads_to_the_patient_by_elements_of_the_resource() {
     }
     let mut members = 0;
     for (id, resource) in definitions.resource_types() {
-        let Some(codes) = definitions.patient_parameters(&resource.name) else { continue };
+        let Some(codes) = definitions.patient_parameters(resource.name) else { continue };
         members += 1;
         assert!(!definitions.patient_elements(id).is_empty(), "{} leads to no patient", resource.name);
         for code in codes.iter() {
-            let found = parameter(&definitions, &resource.name, code);
+            let found = parameter(&definitions, resource.name, code);
             assert_eq!(found.kind, ParameterKind::Reference, "{}.{code}", resource.name);
         }
     }
@@ -368,6 +368,6 @@ fn a_path_that_the_standard_does_not_have_leads_nowhere() {
         assert!(definitions.element_at(patient, path).is_none(), "{path}");
     }
     let deceased = definitions.element_at(patient, "deceasedDateTime").unwrap();
-    assert_eq!((deceased.types.len(), &*deceased.element.name), (1, "deceased"));
+    assert_eq!((deceased.types.len(), deceased.element.name), (1, "deceased"));
     assert_eq!(definitions.element_at(patient, "deceased").unwrap().types.len(), 2);
 }

@@ -56,7 +56,7 @@ fn through(plan: &Arc<Plan>, document: &str) -> String {
 }
 
 fn state(members: &[(&str, Edge)]) -> State {
-    State { members: members.iter().map(|(name, edge)| ((*name).into(), *edge)).collect(), ..State::new() }
+    State { members: members.iter().map(|(name, edge)| ((*name), *edge)).collect(), ..State::new() }
 }
 
 fn hiding(members: &[(&str, Edge)]) -> State {

@@ -72,7 +72,7 @@ impl Walk<'_> {
             (Kind::Primitive, Action::Transform(id)) => match self.plan.transform(id).unwrap() {
                 Transform::Address | Transform::Reference => assert_eq!(*treatment, Treatment::Show, "{name}"),
                 transform => {
-                    let instant = &*self.definitions.get(form.target).name == "instant";
+                    let instant = self.definitions.get(form.target).name == "instant";
                     assert_eq!(treatment.transform(instant).as_ref(), Some(transform), "{name}");
                     assert!(sibling.is_none(), "{name} keeps its sibling");
                 }
@@ -265,3 +265,14 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     assert!(rows("Patient").is_some(), "labels");
     assert!(rows("Bundle").is_none(), "an envelope");
 }
+<<<<<<< HEAD
+=======
+
+#[test]
+fn five_roles_take_few_states() {
+    let definitions = Definitions::r4().unwrap();
+    let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
+    let states: usize = policy.roles().map(|(_, role)| role.plan.size()).sum();
+    assert!(states < 20_000, "{states}");
+}
+>>>>>>> startup

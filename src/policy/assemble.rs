@@ -30,12 +30,12 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
     let cleared = role.cleared.as_ref().map(|codes| labels::cleared(codes));
 
     for (type_id, of) in definitions.resource_types() {
-        if restricted && envelope::TYPES.contains(&&*of.name) {
+        if restricted && envelope::TYPES.contains(&of.name) {
             continue;
         }
         let told = role.sees.resources.get(&type_id);
         if let Some(told) = told {
-            check_told(&of.name, told, everything, findings);
+            check_told(of.name, told, everything, findings);
         }
         let own = told.and_then(|told| told.own);
         let shown = own.map_or(everything, |(shown, _)| shown);
@@ -222,12 +222,12 @@ impl Assembler<'_> {
             && self
                 .definitions
                 .resource_types()
-                .all(|(id, of)| self.resources.contains_key(&id) || envelope::TYPES.contains(&&*of.name));
+                .all(|(id, of)| self.resources.contains_key(&id) || envelope::TYPES.contains(&of.name));
         if rows || !all {
             hidden.insert(envelope::TOTAL);
         }
         let on_id = |rule: &Rule| {
-            matches!(rule.steps.as_slice(), [step] if &*step.name == "id")
+            matches!(rule.steps.as_slice(), [step] if step.name == "id")
                 && matches!(&rule.verdict, Verdict::Treat(treatment) if *treatment != Treatment::Show)
         };
         let rules = self.resources.values().flat_map(|view| &view.rules);

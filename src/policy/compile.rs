@@ -124,7 +124,7 @@ impl<'a> Compiler<'a> {
     /// The queries for the patient of a resource, for a transform that depends on it.
     fn subject(&self, type_id: TypeId) -> Box<[Query]> {
         let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);
-        if &*self.definitions.get(type_id).name == "Patient" {
+        if self.definitions.get(type_id).name == "Patient" {
             return [Query { segments: vec![name("id")] }].into();
         }
         let paths = self.definitions.patient_elements(type_id).iter();
@@ -138,7 +138,7 @@ impl<'a> Compiler<'a> {
         let mut at = type_id;
         for step in path.split('.') {
             let of = self.definitions.get(at);
-            let is_reference = |form: &&TypeRef| &*self.definitions.get(form.target).name == "Reference";
+            let is_reference = |form: &&TypeRef| self.definitions.get(form.target).name == "Reference";
             let (element, form) = match of.element(step) {
                 Some(element) => (element, element.types.iter().find(is_reference).or(element.types.first())?),
                 None => of.member(step)?,
@@ -243,7 +243,7 @@ impl<'a> Compiler<'a> {
     fn object(&mut self, place: &Place) -> Result<State, CompileError> {
         let of: &'a Type = self.definitions.get(place.type_id);
         let mut state = if self.view.restricted { State::new() } else { State::otherwise(Edge::new(Action::Keep)) };
-        state.envelope = ENVELOPES.contains(&&*of.name);
+        state.envelope = ENVELOPES.contains(&of.name);
         state.members = Names::with_capacity(2 * of.elements().len());
         let mut append: Vec<String> = Vec::new();
         let mut sibling_name = String::with_capacity(64);
@@ -312,7 +312,7 @@ impl<'a> Compiler<'a> {
                 Treatment::Pseudonym(domain) if self.is_reference(place, element) => {
                     self.transform(Transform::PseudonymReference { domain: domain.clone() })
                 }
-                transform => match transform.transform(&*target.name == "instant") {
+                transform => match transform.transform(target.name == "instant") {
                     Some(transform) => self.transform(transform),
                     None => Action::Drop,
                 },
@@ -343,7 +343,7 @@ impl<'a> Compiler<'a> {
         // Only Bundle and Parameters do, besides `contained`, and what contains itself there holds a resource first.
         of.kind == Kind::Backbone
             && of.elements().iter().any(|element| {
-                ADDRESSES.contains(&(&*of.name, &*element.name))
+                ADDRESSES.contains(&(&*of.name, element.name))
                     || element.types.iter().any(|form| {
                         let target = self.definitions.get(form.target);
                         target.kind == Kind::Resource || (target.name.len() > of.name.len() && self.needs_look(target))
@@ -354,7 +354,7 @@ impl<'a> Compiler<'a> {
     fn resource_within(&self, element: &Element, outcome: &Outcome) -> Action {
         let hidden_by_name = outcome.ruling.treatment == Treatment::Hide
             && matches!(outcome.ruling.because, Because::Rule(_) | Because::Conflict(_));
-        match (&*element.name, self.view.restricted) {
+        match (element.name, self.view.restricted) {
             _ if hidden_by_name => Action::Drop,
             ("contained", false) => Action::Keep,
             ("contained", true) => Action::Discriminate(self.parts),
@@ -417,7 +417,7 @@ impl<'a> Compiler<'a> {
 
     /// Whether this is the string of a reference, whose shape a pseudonym keeps.
     fn is_reference(&self, place: &Place, element: &Element) -> bool {
-        &*element.name == "reference" && &*self.definitions.get(place.type_id).name == "Reference"
+        element.name == "reference" && self.definitions.get(place.type_id).name == "Reference"
     }
 
     fn names_patient(&self, reference: &Place) -> Result<bool, CompileError> {

@@ -152,7 +152,7 @@ impl Checker<'_> {
 
     fn item(&mut self, at: &Values, what: &str) -> Option<Values> {
         if !at.array {
-            let name = at.types.first().map_or("", |id| &*self.definitions.get(*id).name);
+            let name = at.types.first().map_or("", |id| self.definitions.get(*id).name);
             self.problems.push(Problem::with(
                 format!("the condition {} has {what} on a {name}, which is no list", self.text),
                 "name its element instead",
@@ -192,7 +192,7 @@ impl Checker<'_> {
             ));
             return None;
         }
-        let owner = types.clone().next().map_or("", |of| &*of.name);
+        let owner = types.clone().next().map_or("", |of| of.name);
         let names = types.flat_map(|of| of.elements()).flat_map(|each| each.types.iter().map(|of| &*of.json_name));
         let suggestion = did_you_mean(name, names);
         let message = format!("the condition {text} asks for the unknown element {owner}.{name}").into();

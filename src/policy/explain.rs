@@ -63,7 +63,7 @@ impl Policy {
         }
         let (resource, path) = element.split_once('.').unwrap_or((element, ""));
         let Some(type_id) = definitions.resource(resource) else {
-            let types = definitions.resource_types().map(|(_, of)| &*of.name);
+            let types = definitions.resource_types().map(|(_, of)| of.name);
             let near = crate::fhir::suggest(resource, types);
             let suggestion = near.map(|near| format!("did you mean {near}?"));
             return Err(ExplainError::Unknown { element: element.to_owned(), suggestion });
@@ -267,8 +267,8 @@ fn all_shown(view: &View, definitions: &Definitions, outcome: &Outcome, seen: &m
         return true;
     }
     let tested = of.elements().iter().filter(|element| match &*of.name {
-        "Reference" => &*element.name == "reference",
-        _ => !matches!(&*element.name, "id" | "extension" | "modifierExtension"),
+        "Reference" => element.name == "reference",
+        _ => !matches!(element.name, "id" | "extension" | "modifierExtension"),
     });
     tested.flat_map(|element| element.types.iter().map(move |form| (element, form))).all(|(element, form)| {
         let fork = view.member(definitions, &outcome.inside, element, form);

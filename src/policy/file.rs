@@ -2,8 +2,8 @@
 //!
 //! Every mistake is told, not the first alone: what can't be read is left out and the reading goes on.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::civil::Date;
 

@@ -68,9 +68,9 @@ pub(super) fn described(definitions: &Definitions, owner: TypeId, element: &Elem
     match target {
         Some(target) if target.kind == Kind::Backbone => {
             let own = target.name.strip_prefix(&**owner).and_then(|rest| rest.strip_prefix('.'));
-            let around = owner.strip_prefix(&*target.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            let around = owner.strip_prefix(target.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             match own {
-                Some(name) if name == &*element.name => Described::Here,
+                Some(name) if name == element.name => Described::Here,
                 _ if around => Described::Around,
                 _ => Described::Elsewhere,
             }
@@ -82,7 +82,7 @@ pub(super) fn described(definitions: &Definitions, owner: TypeId, element: &Elem
 /// Takes a path of elements below a type.
 pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) -> Result<ElementPath, Vec<Problem>> {
     let pieces = split(text).map_err(|problem| vec![problem])?;
-    let root = root_name(&definitions.get(base).name);
+    let root = root_name(definitions.get(base).name);
     let mut problems = Vec::new();
     let mut steps = Vec::new();
     let mut parents = vec![base];
@@ -220,10 +220,10 @@ fn find<'d>(
         let several = parents.iter().map(|parent| definitions.get(*parent));
         several
             .flat_map(|of| of.elements())
-            .flat_map(|element| std::iter::once(&*element.name).chain(element.types.iter().map(|of| &*of.json_name)))
+            .flat_map(|element| std::iter::once(element.name).chain(element.types.iter().map(|of| &*of.json_name)))
     };
     let suggestion = crate::fhir::suggest(name, names()).map(|near| format!("did you mean {near}?").into());
-    let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| &*each.name)));
+    let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| each.name)));
     Err(Problem { message: format!("unknown element {}.{name}", parent.name).into(), suggestion })
 }
 

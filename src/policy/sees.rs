@@ -67,7 +67,7 @@ impl Reader<'_> {
     fn unknown(&self, key: &Key, findings: &mut Findings) {
         let name = &key.name;
         let lower = name.chars().next().is_some_and(|first| first.is_ascii_lowercase());
-        let types = self.definitions.resource_types().map(|(_, of)| &*of.name);
+        let types = self.definitions.resource_types().map(|(_, of)| of.name);
         let known: Vec<_> = types.chain(self.documents.keys().map(|name| &**name)).collect();
         let near = crate::fhir::suggest(name, known.iter().copied());
         match near {
@@ -139,9 +139,9 @@ impl Reader<'_> {
     fn check(&self, path: &ElementPath, written: &Written, name: &str, at: Position, findings: &mut Findings) -> bool {
         let treatment = &written.treatment;
         let types = || path.types.iter().map(|id| self.definitions.get(*id));
-        let repeats = (&*path.last.0, &*path.last.1) == ("Reference", "display")
-            || &*path.last.0 == "Narrative"
-            || types().any(|of| &*of.name == "Narrative");
+        let repeats = (path.last.0, path.last.1) == ("Reference", "display")
+            || path.last.0 == "Narrative"
+            || types().any(|of| of.name == "Narrative");
         if repeats && *treatment == Treatment::Show {
             return check_insisted(written.insisted, name, at, findings);
         }
@@ -329,8 +329,8 @@ fn check_insisted(insisted: bool, name: &str, at: Position, findings: &mut Findi
 /// The gateway writes labels of its own into `meta.security`, and so has to know what becomes of that list.
 fn check_labels(path: &ElementPath, at: Position, findings: &mut Findings) -> bool {
     let mut steps = path.steps.iter();
-    let on_meta = steps.next().filter(|step| &*step.name == "meta");
-    let on_security = on_meta.and_then(|_| steps.next()).filter(|step| &*step.name == "security");
+    let on_meta = steps.next().filter(|step| step.name == "meta");
+    let on_security = on_meta.and_then(|_| steps.next()).filter(|step| step.name == "security");
     let conditional = [on_meta, on_security].into_iter().flatten().any(|step| step.condition.is_some());
     if conditional {
         findings.mistake(at, "a condition on meta or on meta.security is not supported");

@@ -76,13 +76,13 @@ impl Treatment {
         let text = is("string") || is("uri");
         match self {
             Self::Show | Self::Hide => true,
-            Self::Absent => of.kind == Kind::Primitive && &*of.name != "xhtml",
+            Self::Absent => of.kind == Kind::Primitive && of.name != "xhtml",
             Self::Mask { .. } | Self::Truncate(_) | Self::Replace(_) => text,
-            Self::Zip3 => &*of.name == "string",
-            Self::Year | Self::Month | Self::ShiftDays(_) => matches!(&*of.name, "date" | "dateTime" | "instant"),
-            Self::BirthYear => &*of.name == "date",
+            Self::Zip3 => of.name == "string",
+            Self::Year | Self::Month | Self::ShiftDays(_) => matches!(of.name, "date" | "dateTime" | "instant"),
+            Self::BirthYear => of.name == "date",
             Self::Round(_) => is("decimal") || is("integer"),
-            Self::Pseudonym(_) => text || &*of.name == "Reference",
+            Self::Pseudonym(_) => text || of.name == "Reference",
         }
     }
 

@@ -311,8 +311,7 @@ impl View {
             }
         }
         // An extension that is shown is shown with the extensions nested in it.
-        let nested =
-            &*element.name == "extension" && place.shown && &*definitions.get(place.type_id).name == "Extension";
+        let nested = element.name == "extension" && place.shown && definitions.get(place.type_id).name == "Extension";
         for ancestor in definitions.lineage(form.target) {
             for (index, typed) in (0..).zip(&self.types).filter(|(_, typed)| typed.anchor == ancestor) {
                 if !typed.rule.steps.is_empty() {

@@ -59,12 +59,19 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
         choices.push(builder.choice(Choice { tests, outcomes, per_item }));
     }
     for id in &states {
+<<<<<<< HEAD
         let mut members = std::collections::HashMap::new();
         for name in NAMES {
             if draws.next(3) > 0 {
                 members.insert(name.into(), edge(&mut builder, &mut draws, &choices));
             }
         }
+=======
+        let members = NAMES
+            .iter()
+            .filter_map(|name| (draws.next(3) > 0).then(|| ((*name), edge(&mut builder, &mut draws, &choices))))
+            .collect();
+>>>>>>> startup
         let mut state = State { members, ..State::otherwise(edge(&mut builder, &mut draws, &choices)) };
         if draws.next(4) == 0 {
             let head = (0..draws.next(3)).map(|_| edge(&mut builder, &mut draws, &choices)).collect();
