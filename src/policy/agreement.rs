@@ -265,14 +265,3 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     assert!(rows("Patient").is_some(), "labels");
     assert!(rows("Bundle").is_none(), "an envelope");
 }
-<<<<<<< HEAD
-=======
-
-#[test]
-fn five_roles_take_few_states() {
-    let definitions = Definitions::r4().unwrap();
-    let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
-    let states: usize = policy.roles().map(|(_, role)| role.plan.size()).sum();
-    assert!(states < 20_000, "{states}");
-}
->>>>>>> startup

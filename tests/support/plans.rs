@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
-use fieldgate::redact::plan::{Action, Capture, Case, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, Table};
+use fieldgate::redact::plan::{
+    Action, Capture, Case, Choice, Edge, Items, Kinds, Names, Plan, PlanBuilder, State, Table,
+};
 use fieldgate::redact::transform::Transform;
 
 /// The names that plans tell apart.
@@ -59,19 +61,12 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
         choices.push(builder.choice(Choice { tests, outcomes, per_item }));
     }
     for id in &states {
-<<<<<<< HEAD
-        let mut members = std::collections::HashMap::new();
+        let mut members = Names::default();
         for name in NAMES {
             if draws.next(3) > 0 {
-                members.insert(name.into(), edge(&mut builder, &mut draws, &choices));
+                members.insert(name, edge(&mut builder, &mut draws, &choices));
             }
         }
-=======
-        let members = NAMES
-            .iter()
-            .filter_map(|name| (draws.next(3) > 0).then(|| ((*name), edge(&mut builder, &mut draws, &choices))))
-            .collect();
->>>>>>> startup
         let mut state = State { members, ..State::otherwise(edge(&mut builder, &mut draws, &choices)) };
         if draws.next(4) == 0 {
             let head = (0..draws.next(3)).map(|_| edge(&mut builder, &mut draws, &choices)).collect();
