@@ -14,7 +14,6 @@ mod hold;
 mod lead;
 mod pass;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use self::frame::{Envelope, Frame, Opened, Resource};
@@ -224,11 +223,7 @@ impl Redactor {
             Mode::Walk => self.walk(plan, out, at),
             Mode::Name { from, offset } => {
                 let (from, offset) = (*from, *offset);
-                let Some(token) = self.lexer.next(out.input, at).map_err(|error| self.syntax(error))? else {
-                    return Ok(false);
-                };
-                self.named(plan, out.input, from..token.end, offset)?;
-                Ok(true)
+                self.name(plan, from, offset, out, at)
             }
             Mode::Value(edge) => {
                 let edge = *edge;
@@ -237,11 +232,7 @@ impl Redactor {
             Mode::Enter { .. } => self.enter(plan, out, at),
             Mode::Pass(pass) => {
                 let pass = *pass;
-                if !self.lexer.pass(pass.floor, out.input, at).map_err(|error| self.syntax(error))? {
-                    return Ok(false);
-                }
-                self.passed(pass, *at, out)?;
-                Ok(true)
+                self.pass_on(pass, out, at)
             }
             Mode::Hold(_) => self.hold(plan, out, at),
             Mode::End => {
@@ -264,12 +255,15 @@ impl Redactor {
         match (&mut frame.kind, byte) {
             (Opened::Object { .. }, b'"') => {
                 self.text.clear();
-                self.mode = Mode::Name { from: *at, offset: self.base + *at as u64 };
+                let (from, offset) = (*at, self.base + *at as u64);
+                self.mode = Mode::Name { from, offset };
+                return self.name(plan, from, offset, out, at);
             }
             (Opened::Array { items, state, place, .. }, byte) if byte != b']' => {
                 let edge = state.map_or(*items, |state| placed(plan, state, *place, *items));
                 *place += 1;
                 self.mode = Mode::Value(edge);
+                return self.value(plan, edge, out, at);
             }
             _ => {
                 // A bracket, or what the lexer refuses.
@@ -282,9 +276,25 @@ impl Redactor {
         Ok(true)
     }
 
-    /// Behind the name of a member.
-    fn named(&mut self, plan: &Plan, input: &[u8], range: Range<usize>, offset: u64) -> Result<()> {
-        let here = input.get(range).unwrap_or_default();
+    /// Within the name of a member.
+    fn name<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        from: usize,
+        offset: u64,
+        out: &mut Output<'_, S>,
+        at: &mut usize,
+    ) -> Result<bool> {
+        let Some(token) = self.lexer.next(out.input, at).map_err(|error| self.syntax(error))? else {
+            return Ok(false);
+        };
+        let edge = self.named(plan, out.input.get(from..token.end).unwrap_or_default(), offset)?;
+        self.mode = Mode::Value(edge);
+        self.value(plan, edge, out, at)
+    }
+
+    /// Where the member leads whose name, or the rest of it, is `here`.
+    fn named(&mut self, plan: &Plan, here: &[u8], offset: u64) -> Result<Edge> {
         let whole = if self.text.is_empty() {
             here
         } else {
@@ -294,14 +304,14 @@ impl Redactor {
         let quoted = whole.get(1..whole.len().saturating_sub(1)).unwrap_or_default();
         // Names are compared as they are after unescaping, so that no spelling of a name gets round its rule.
         let unescaped;
-        let name = if memchr::memchr(b'\\', quoted).is_some() {
+        let name = if quoted.contains(&b'\\') {
             unescaped = string::unescape(quoted);
             unescaped.as_deref().map_or(quoted, str::as_bytes)
         } else {
             quoted
         };
         let Some(Frame { kind: Opened::Object { state, discriminator }, .. }) = self.frames.last_mut() else {
-            return Ok(());
+            return Ok(Edge::new(Action::Drop));
         };
         if let Some(discriminator) = discriminator
             && plan.table(discriminator.table).is_none_or(|table| table.member.as_bytes() == name)
@@ -309,8 +319,7 @@ impl Redactor {
         {
             return Err(RedactError::Ambiguous { offset });
         }
-        self.mode = Mode::Value(plan.member(*state, name));
-        Ok(())
+        Ok(plan.member(*state, name))
     }
 
     /// Before a value.
@@ -326,9 +335,9 @@ impl Redactor {
         };
         self.check_lead(*at)?;
         match (edge.action, byte) {
-            (Action::Keep, _) => self.pass(Passed::Keep, edge, *at, out),
-            (Action::Drop, _) => self.pass(Passed::Drop, edge, *at, out),
-            (Action::Discriminate(_), b'[') if self.in_envelope() => self.pass(Passed::Mistyped, edge, *at, out),
+            (Action::Keep, _) => return self.pass(Passed::Keep, edge, at, out),
+            (Action::Drop, _) => return self.pass(Passed::Drop, edge, at, out),
+            (Action::Discriminate(_), b'[') if self.in_envelope() => return self.pass(Passed::Mistyped, edge, at, out),
             (Action::Choose(choice), b'[') if plan.choice(choice).is_some_and(|choice| !choice.per_item) => {
                 self.start_hold(edge, Held::Choice(choice), *at);
             }
@@ -343,14 +352,14 @@ impl Redactor {
                     None if byte == b'n' => Passed::Keep,
                     _ => Passed::Mistyped,
                 };
-                self.pass(fate, edge, *at, out);
+                return self.pass(fate, edge, at, out);
             }
             (Action::Transform(transform), byte) => {
                 let takes = plan.transform(transform).map(Transform::takes);
                 let fits = kind_of(byte).is_some_and(|kind| takes.is_some_and(|kinds| kinds.has(kind)));
-                self.pass(if fits { Passed::Transform(transform) } else { Passed::Mistyped }, edge, *at, out);
+                return self.pass(if fits { Passed::Transform(transform) } else { Passed::Mistyped }, edge, at, out);
             }
-            (Action::Descend(_) | Action::Discriminate(_), _) => self.pass(Passed::Mistyped, edge, *at, out),
+            (Action::Descend(_) | Action::Discriminate(_), _) => return self.pass(Passed::Mistyped, edge, at, out),
         }
         Ok(true)
     }

@@ -39,18 +39,39 @@ pub(super) enum New {
 
 impl Redactor {
     /// Starts to pass over a value that is decided as a whole.
-    pub(super) fn pass<S: Sink + ?Sized>(&mut self, fate: Passed, edge: Edge, at: usize, out: &mut Output<'_, S>) {
+    pub(super) fn pass<S: Sink + ?Sized>(
+        &mut self,
+        fate: Passed,
+        edge: Edge,
+        at: &mut usize,
+        out: &mut Output<'_, S>,
+    ) -> Result<bool> {
         match fate {
-            Passed::Keep => self.begin(at, out),
-            Passed::Transform(_) => self.lead.upto = Some(at),
-            Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(at),
+            Passed::Keep => self.begin(*at, out),
+            Passed::Transform(_) => self.lead.upto = Some(*at),
+            Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(*at),
         }
         if fate == Passed::Mistyped && matches!(edge.action, Action::Discriminate(_)) {
             self.withhold_envelope();
         }
         self.text.clear();
         let collect = edge.capture.is_some() || matches!(fate, Passed::Transform(_));
-        self.mode = Mode::Pass(Pass { fate, edge, floor: self.lexer.depth(), from: at, collect });
+        self.pass_on(Pass { fate, edge, floor: self.lexer.depth(), from: *at, collect }, out, at)
+    }
+
+    /// Goes on with it; `false` where the input is used up before its end.
+    pub(super) fn pass_on<S: Sink + ?Sized>(
+        &mut self,
+        pass: Pass,
+        out: &mut Output<'_, S>,
+        at: &mut usize,
+    ) -> Result<bool> {
+        if self.lexer.pass(pass.floor, out.input, at).map_err(|error| self.syntax(error))? {
+            self.passed(pass, *at, out)?;
+            return Ok(true);
+        }
+        self.mode = Mode::Pass(pass);
+        Ok(false)
     }
 
     /// Behind a value that was decided as a whole.
