@@ -10,8 +10,6 @@
     reason = "tests state behaviour and may panic"
 )]
 
-use std::path::PathBuf;
-
 use fieldgate::json::node::Node;
 use fieldgate::redact::condition::{Query, Selector, Test, Undecided};
 use serde_json::Value;
@@ -24,6 +22,8 @@ enum LeftOut {
 }
 
 /// From the tree of another crate's parser to conditions.
+mod support;
+
 mod reading {
     use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
     use jsonpath_rust::parser::model;
@@ -160,9 +160,7 @@ mod reading {
 }
 
 fn suite() -> Option<Value> {
-    let corpora = std::env::var_os("FIELDGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from);
-    let text = std::fs::read(corpora.join("jsonpath-compliance/cts.json")).ok()?;
+    let text = std::fs::read(support::corpus("jsonpath-compliance/cts.json")?).unwrap();
     Some(serde_json::from_slice(&text).expect("the suite is JSON"))
 }
 

@@ -10,7 +10,7 @@
     reason = "tests state behaviour and may panic"
 )]
 
-use std::path::PathBuf;
+mod support;
 
 use fieldgate::identity::KeySet;
 use fieldgate::identity::token::{Algorithm, verify_signature};
@@ -31,16 +31,8 @@ const ALGORITHMS: [Algorithm; 10] = [
 ];
 
 fn vectors(name: &str) -> Option<Value> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let folder = std::env::var_os("FIELDGATE_CORPORA").map_or_else(beside, PathBuf::from);
-    let path = folder.join("wycheproof-jose/testvectors_v1").join(name);
-    match std::fs::read(&path) {
-        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
-        Err(_) => {
-            println!("SKIPPED: no {}; set FIELDGATE_CORPORA", path.display());
-            None
-        }
-    }
+    let folder = support::corpus("wycheproof-jose/testvectors_v1")?;
+    Some(serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap())
 }
 
 /// The key set that a verifier of the group has. Symmetric groups have no public half, so the key itself is handed over:

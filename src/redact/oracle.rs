@@ -98,7 +98,9 @@ impl Oracle<'_> {
             (Action::Discriminate(_), _) => Became { withheld: at == At::Envelope, ..Became::gone() },
             (Action::Scalar(_) | Action::Descend(_), _) => Became::gone(),
         };
-        if let (Some(Capture::FragmentId), Value::String(id)) = (edge.capture, value) {
+        // Of a choice, the edge that was chosen is noted.
+        let chosen = matches!(edge.action, Action::Choose(_));
+        if let (Some(Capture::FragmentId), Value::String(id), false) = (edge.capture, value, chosen) {
             self.fragments.push(id.clone());
         }
         became
@@ -184,7 +186,8 @@ impl Oracle<'_> {
         {
             self.fragments.truncate(resource.first_fragment);
         }
-        Became { seen: became.seen || at == At::Envelope, ..became }
+        let shows = became.shown.is_some();
+        Became { seen: became.seen || (at == At::Envelope && shows), withheld: at == At::Envelope && !shows, ..became }
     }
 
     fn transformed(&self, transform: &Transform, value: &Value) -> Became {

@@ -63,7 +63,7 @@ pub enum Action {
     Descend(StateId),
     /// A scalar is replaced; one that the transform cannot take goes and is counted as mistyped.
     Transform(TransformId),
-    /// What happens is decided by tests on the value.
+    /// What happens is decided by tests on the value; what is counted and noted of it, by the edge that they choose.
     Choose(ChoiceId),
     /// The object says what it is by a member of its own, and is decided by what it says.
     Discriminate(TableId),

@@ -45,25 +45,13 @@ pub(super) struct Envelope {
 
 impl Redactor {
     /// Into an object that has said what it is and is seen.
-    pub(super) fn enter<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        out: &mut Output<'_, S>,
-        at: &mut usize,
-    ) -> Result<bool> {
+    pub(super) fn enter(&mut self, plan: &Plan, input: &[u8], at: &mut usize) -> Result<bool> {
         let Mode::Enter { edge, table, state, owner, subject } = std::mem::replace(&mut self.mode, Mode::Walk) else {
             return Ok(true);
         };
-        if self.in_envelope() {
-            // The envelope is decided, and each one around it: all of their frames stay.
-            if let Some(outermost) = self.envelopes.first() {
-                self.opened = outermost.outer_opened;
-            }
-            self.envelopes.clear();
-        }
         let fragment = plan.table(table).is_some_and(|table| table.fragments);
         let frame = self.frames.len();
-        self.open_object(plan, edge, state, Some(Discriminator { table, seen: false }), out.input, at)?;
+        self.open_object(plan, edge, state, Some(Discriminator { table, seen: false }), input, at)?;
         let fragments = self.fragments.len();
         self.resources.push(Resource { owner, frame, fragment, fragments, subject });
         Ok(true)
@@ -145,9 +133,13 @@ impl Redactor {
         self.opened = self.opened.min(depth);
         if self.resources.last().is_some_and(|resource| resource.frame == depth)
             && let Some(resource) = self.resources.pop()
-            && !resource.fragment
         {
-            self.fragments.truncate(resource.fragments);
+            if !resource.fragment {
+                self.fragments.truncate(resource.fragments);
+            }
+            if !stays {
+                self.withhold_envelope();
+            }
         }
         self.tally.count(frame.edge.element, if stays { Fate::Released } else { Fate::Withheld });
         if let Some(parent) = self.frames.last_mut() {

@@ -164,7 +164,7 @@ impl Redactor {
                     test.holds(value).map(|holds| outcome | usize::from(holds) << bit)
                 });
                 let edge = outcome.ok().and_then(|outcome| choice.outcomes.get(outcome).copied());
-                Mode::Value(edge.unwrap_or(Edge { action: Action::Drop, ..hold.edge }))
+                Mode::Value(edge.unwrap_or(Edge { action: Action::Drop, capture: None, ..hold.edge }))
             }),
             Held::Table(id) => match plan.table(id) {
                 Some(table) => said(table, value)

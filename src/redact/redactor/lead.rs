@@ -73,6 +73,7 @@ impl Redactor {
     #[inline]
     pub(super) fn open_frames<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) {
         if self.opened < self.frames.len() {
+            self.decide_envelopes();
             // Each of them is content of the frame around it.
             let first = self.opened.saturating_sub(1);
             let last = self.frames.len() - 1;
@@ -87,6 +88,16 @@ impl Redactor {
         if self.envelopes.is_empty() && !self.skeleton.is_empty() {
             self.skeleton.flush(out);
             self.let_through = true;
+        }
+    }
+
+    /// An envelope is decided once something of the object in it is let through, and each envelope around it as well.
+    fn decide_envelopes(&mut self) {
+        if let (Some(innermost), Some(outermost)) = (self.envelopes.last(), self.envelopes.first())
+            && self.resources.iter().rev().any(|resource| resource.frame == innermost.frame + 1)
+        {
+            self.opened = outermost.outer_opened;
+            self.envelopes.clear();
         }
     }
 

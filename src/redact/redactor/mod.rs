@@ -229,7 +229,7 @@ impl Redactor {
                 let edge = *edge;
                 self.value(plan, edge, out, at)
             }
-            Mode::Enter { .. } => self.enter(plan, out, at),
+            Mode::Enter { .. } => self.enter(plan, out.input, at),
             Mode::Pass(pass) => {
                 let pass = *pass;
                 self.pass_on(pass, out, at)
