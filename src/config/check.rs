@@ -242,13 +242,7 @@ impl Check<'_> {
         }
         let Some(public) = &endpoint.public_url else { return };
         let url = &public.value;
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        if !plain {
+        if !crate::net::upstream::is_base(url) {
             let message = "public_url is http or https with a host and a path, without user, query and fragment";
             self.mistake(at(public), message, None);
         }

@@ -290,14 +290,18 @@ pub(crate) fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::erro
     None
 }
 
-fn read_url(url: &Url) -> Result<(Uri, CanonicalPath), UpstreamOpenError> {
-    let plain = matches!(url.scheme(), "http" | "https")
+/// Whether an address is one to stand before paths: http or https with a host, without user, query and fragment.
+pub fn is_base(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
-        && url.fragment().is_none();
-    if !plain {
+        && url.fragment().is_none()
+}
+
+fn read_url(url: &Url) -> Result<(Uri, CanonicalPath), UpstreamOpenError> {
+    if !is_base(url) {
         return Err(UpstreamOpenError::Url);
     }
     let origin = url.as_str().parse().map_err(|_| UpstreamOpenError::Url)?;

@@ -93,12 +93,7 @@ impl Redactor {
                     }
                     None => {
                         self.held.clear();
-                        self.tally.withheld_objects += 1;
-                        self.withhold_envelope();
-                        self.lead.restart(*at);
-                        let edge = Edge { capture: None, ..hold.edge };
-                        let (fate, floor) = (Passed::Drop, hold.floor);
-                        self.mode = Mode::Pass(Pass { fate, edge, floor, from: *at, collect: false });
+                        self.drop_rest(hold.edge, hold.floor, *at);
                         return Ok(true);
                     }
                 }
@@ -252,13 +247,18 @@ impl Redactor {
     pub(super) fn give_up(&mut self, edge: Edge, floor: usize) {
         self.held = Vec::new();
         self.tally.over_limit += 1;
+        self.drop_rest(edge, floor, 0);
+    }
+
+    /// Withholds a value that has begun: the rest of it, from this place on, is passed over.
+    fn drop_rest(&mut self, edge: Edge, floor: usize, from: usize) {
         if matches!(edge.action, Action::Discriminate(_)) {
             self.tally.withheld_objects += 1;
             self.withhold_envelope();
         }
-        self.lead.restart(0);
+        self.lead.restart(from);
         let edge = Edge { capture: None, ..edge };
-        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, floor, from: 0, collect: false });
+        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, floor, from, collect: false });
     }
 }
 
