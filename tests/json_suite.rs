@@ -1,4 +1,4 @@
-//! JSONTestSuite: what the lexer accepts and refuses, whole and byte by byte.
+//! JSONTestSuite: what the lexer accepts and refuses, step by step and a window at a time, whole and byte by byte.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,9 +9,22 @@
 
 mod support;
 
-use fieldgate::json::{Lexer, SyntaxError, SyntaxErrorKind};
+use fieldgate::json::{Lexer, SyntaxError, SyntaxErrorKind, Tape};
 
+/// Both ways to read say the same, the place of an error included.
 fn accepts(pieces: &[&[u8]]) -> Result<(), SyntaxError> {
+    let (steps, windows) = (steps(pieces), windows(pieces));
+    assert_eq!(steps, windows);
+    windows
+}
+
+fn windows(pieces: &[&[u8]]) -> Result<(), SyntaxError> {
+    let (mut lexer, mut tape) = (Lexer::new(512), Tape::new());
+    pieces.iter().try_for_each(|piece| lexer.read(piece, &mut tape))?;
+    lexer.finish().map(|_| ())
+}
+
+fn steps(pieces: &[&[u8]]) -> Result<(), SyntaxError> {
     let mut lexer = Lexer::new(512);
     for piece in pieces {
         let mut at = 0;

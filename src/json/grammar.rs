@@ -133,6 +133,10 @@ impl Nesting {
         self.depth += 1;
     }
 
+    pub(super) fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
     #[inline]
     pub(super) fn in_object(&self) -> bool {
         let Some(top) = self.depth.checked_sub(1) else { return false };

@@ -8,7 +8,7 @@
 //! Numbers of any size and precision pass, since their bytes are never changed.
 
 use super::grammar::{Nesting, Number, Text};
-use super::scan;
+use super::simd::BackEnd;
 
 /// The deepest nesting that a lexer can be told to follow.
 pub const MOST_DEPTH: usize = 512;
@@ -16,10 +16,11 @@ pub const MOST_DEPTH: usize = 512;
 /// A strict lexer of one JSON text.
 #[derive(Clone)]
 pub struct Lexer {
-    expect: Expect,
-    nesting: Nesting,
-    under_way: UnderWay,
-    max_depth: usize,
+    pub(super) expect: Expect,
+    pub(super) nesting: Nesting,
+    pub(super) under_way: UnderWay,
+    pub(super) max_depth: usize,
+    pub(super) back_end: BackEnd,
 }
 
 /// A token, by its place in the piece of input that it ended in.
@@ -111,7 +112,7 @@ pub enum SyntaxErrorKind {
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Value,
     ValueOrEnd,
     Name,
@@ -123,7 +124,7 @@ enum Expect {
 
 /// A token that began in this piece or an earlier one and has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UnderWay {
+pub(super) enum UnderWay {
     None,
     Text { name: bool, state: Text },
     Number(Number),
@@ -140,24 +141,27 @@ impl Lexer {
             nesting: Nesting::new(),
             under_way: UnderWay::None,
             max_depth: max_depth.min(MOST_DEPTH),
+            back_end: BackEnd::best(),
         }
     }
 
-    /// How many arrays and objects are open.
-    pub fn depth(&self) -> usize {
-        self.nesting.depth
+    /// The same lexer, reading by these instructions and not by the fastest.
+    pub fn on(self, back_end: BackEnd) -> Self {
+        Self { back_end, ..self }
     }
 
-    /// Whether the one value has ended.
-    pub fn is_done(&self) -> bool {
-        self.expect == Expect::Nothing
+    /// A lexer of a value that lies within others: of each array or object around it, the outermost first, whether it is
+    /// an object.
+    pub fn within(objects: impl Iterator<Item = bool>, max_depth: usize) -> Self {
+        let mut lexer = Self::new(max_depth);
+        objects.take(lexer.max_depth).for_each(|object| lexer.nesting.push(object));
+        lexer
     }
 
     /// The next token of this piece, from `*at` on; `None` where the piece is used up before one ends.
     ///
     /// # Errors
     /// Where the input is not JSON; the offset is that of the piece. The lexer must not be used afterwards.
-    #[inline]
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
         if self.under_way != UnderWay::None {
             return self.resume(input, at);
@@ -166,43 +170,20 @@ impl Lexer {
         self.begin(byte, input, at)
     }
 
-    /// The first byte of what comes next, a value, a name or an end, which is not taken: white space, the comma or the
-    /// colon before it are. `None` where the piece is used up before it. Only asked between tokens.
-    ///
-    /// # Errors
-    /// As [`Lexer::next`].
-    #[inline]
-    pub fn peek(&mut self, input: &[u8], at: &mut usize) -> Result<Option<u8>> {
-        self.seek(input, at)
-    }
-
-    /// Passes over all up to the end of the value that brings the depth back to `floor`. `false` where the piece is
-    /// used up before.
-    ///
-    /// # Errors
-    /// As [`Lexer::next`].
-    pub fn pass(&mut self, floor: usize, input: &[u8], at: &mut usize) -> Result<bool> {
-        loop {
-            let Some(token) = self.next(input, at)? else { return Ok(false) };
-            if self.nesting.depth == floor && token.kind != TokenKind::Name {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Says that the input has ended. `true` where a number ended with it.
+    /// Says that the input has ended. `true` where a number or a literal ended with it.
     ///
     /// # Errors
     /// Where the value has not ended; the offset is 0.
     pub fn finish(&mut self) -> Result<bool> {
         let ended = match self.under_way {
-            UnderWay::Number(state) if state.may_end() => {
-                self.under_way = UnderWay::None;
-                self.value_ended();
-                true
-            }
-            _ => false,
+            UnderWay::Number(state) => state.may_end(),
+            UnderWay::Literal { rest } => rest.is_empty(),
+            UnderWay::Text { .. } | UnderWay::None => false,
         };
+        if ended {
+            self.under_way = UnderWay::None;
+            self.value_ended();
+        }
         match self.expect {
             Expect::Nothing => Ok(ended),
             _ => Err(error(SyntaxErrorKind::Truncated, 0)),
@@ -210,12 +191,11 @@ impl Lexer {
     }
 
     /// Takes white space, a comma and a colon where they may stand.
-    #[inline]
     fn seek(&mut self, input: &[u8], at: &mut usize) -> Result<Option<u8>> {
         loop {
-            *at = scan::end_of_space(input, *at);
             let Some(&byte) = input.get(*at) else { return Ok(None) };
             match (self.expect, byte) {
+                (_, b' ' | b'\n' | b'\r' | b'\t') => {}
                 (Expect::CommaOrEnd, b',') => {
                     self.expect = if self.nesting.in_object() { Expect::Name } else { Expect::Value };
                 }
@@ -226,7 +206,6 @@ impl Lexer {
         }
     }
 
-    #[inline]
     fn begin(&mut self, byte: u8, input: &[u8], at: &mut usize) -> Result<Option<Token>> {
         let start = *at;
         let kind = match (self.expect, byte) {
@@ -288,18 +267,15 @@ impl Lexer {
         Ok(())
     }
 
-    #[inline]
     fn close(&mut self) {
-        self.nesting.depth = self.nesting.depth.saturating_sub(1);
+        self.nesting.pop();
         self.value_ended();
     }
 
-    #[inline]
     fn value_ended(&mut self) {
         self.expect = if self.nesting.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    #[inline]
     fn text(
         &mut self,
         name: bool,
@@ -310,19 +286,16 @@ impl Lexer {
         mut from: usize,
     ) -> Result<Option<Token>> {
         loop {
-            if state == Text::Plain {
-                from = scan::end_of_plain(input, from);
-                if input.get(from) == Some(&b'"') {
-                    self.under_way = UnderWay::None;
-                    if name {
-                        self.expect = Expect::Colon;
-                    } else {
-                        self.value_ended();
-                    }
-                    *at = from + 1;
-                    let kind = if name { TokenKind::Name } else { TokenKind::String };
-                    return Ok(Some(Token { kind, start, end: *at }));
+            if (state, input.get(from)) == (Text::Plain, Some(&b'"')) {
+                self.under_way = UnderWay::None;
+                if name {
+                    self.expect = Expect::Colon;
+                } else {
+                    self.value_ended();
                 }
+                *at = from + 1;
+                let kind = if name { TokenKind::Name } else { TokenKind::String };
+                return Ok(Some(Token { kind, start, end: *at }));
             }
             let Some(&byte) = input.get(from) else {
                 self.under_way = UnderWay::Text { name, state };
@@ -334,7 +307,6 @@ impl Lexer {
         }
     }
 
-    #[inline]
     fn number(
         &mut self,
         mut state: Number,
@@ -362,7 +334,6 @@ impl Lexer {
         Ok(Some(Token { kind: TokenKind::Number, start, end: from }))
     }
 
-    #[inline]
     fn literal(
         &mut self,
         mut rest: &'static [u8],

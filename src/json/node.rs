@@ -298,7 +298,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -322,7 +322,7 @@ mod tests {
         })
     }
 
-    fn any_json() -> impl Strategy<Value = Value> {
+    pub(in crate::json) fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

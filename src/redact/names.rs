@@ -1,9 +1,9 @@
 //! A map from names, for the one look-up that every member costs.
 //!
 //! It keeps the order in which names came, and all of their text in one piece, so that a map is quickly made, copied and
-//! dropped. Open addressing over a power of two of slots, at most half of them taken. The hash is of the length, the
-//! first eight and the last eight bytes; a hit is always compared in full, so a poor hash costs time and never a wrong
-//! answer.
+//! dropped. Open addressing over a power of two of slots, at most half of them taken. A name is compared by its length
+//! and its first and last eight bytes, which are the whole of a name of up to sixteen; what lies between them in a longer
+//! one is compared as well, so a poor hash costs time and never a wrong answer.
 
 /// A map from names to values, in the order in which the names came.
 #[derive(Debug, Clone)]
@@ -12,14 +12,26 @@ pub struct Names<V> {
     text: String,
     named: Vec<Named<V>>,
     /// Each 0 where it is free, else one more than a place in `named`.
-    slots: Vec<usize>,
+    slots: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
 struct Named<V> {
+    key: Key,
     start: usize,
-    end: usize,
+    /// Whether it stands in JSON as it is: it holds no backslash, which only an escape could be.
+    plain: bool,
     value: V,
+}
+
+/// What of a name is compared first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    /// The first eight bytes, or fewer and zeros.
+    first: u64,
+    /// The last eight bytes of a name that has more than eight.
+    last: u64,
+    length: usize,
 }
 
 impl<V> Names<V> {
@@ -48,7 +60,8 @@ impl<V> Names<V> {
         }
         let start = self.text.len();
         self.text.push_str(name);
-        self.named.push(Named { start, end: self.text.len(), value });
+        let key = Key::of(name.as_bytes(), 0, name.len());
+        self.named.push(Named { key, start, plain: !name.contains('\\'), value });
         self.take_slot(place);
         place
     }
@@ -67,25 +80,31 @@ impl<V> Names<V> {
     fn take_slot(&mut self, place: usize) {
         let Some(named) = self.named.get(place) else { return };
         let mask = self.slots.len() - 1;
-        let mut at = hash(self.text(named)) & mask;
+        let mut at = named.key.hash() & mask;
         // INVARIANT: half of the slots are free, so the search ends.
         while self.slots.get(at).is_some_and(|slot| *slot != 0) {
             at = (at + 1) & mask;
         }
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = place + 1;
+            *slot = place as u32 + 1;
         }
     }
 
     /// The value of this name.
-    #[inline]
     pub fn get(&self, name: &[u8]) -> Option<&V> {
-        self.find(name).map(|(_, named)| &named.value)
+        self.find(name, 0, name.len()).map(|(_, named)| &named.value)
+    }
+
+    /// The value of the name that stands, as it is in JSON, in a part of a text. It is looked at in its place, since
+    /// eight bytes are read faster where others follow. A name that JSON writes with an escape is not found.
+    #[inline(always)]
+    pub(super) fn get_within(&self, text: &[u8], start: usize, end: usize) -> Option<&V> {
+        self.find(text, start, end).filter(|(_, named)| named.plain).map(|(_, named)| &named.value)
     }
 
     /// The place of this name.
     pub fn place(&self, name: &[u8]) -> Option<usize> {
-        self.find(name).map(|(place, _)| place)
+        self.find(name, 0, name.len()).map(|(place, _)| place)
     }
 
     /// The name at a place, and its value.
@@ -118,29 +137,48 @@ impl<V> Names<V> {
         self.named.is_empty()
     }
 
-    #[inline]
-    fn find(&self, name: &[u8]) -> Option<(usize, &Named<V>)> {
+    #[inline(always)]
+    fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, &Named<V>)> {
+        let key = Key::of(text, start, end);
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = hash(name) & mask;
+        let mut at = key.hash() & mask;
         // A free slot holds 0, which is one more than no place.
         while let Some(place) = self.slots.get(at)?.checked_sub(1) {
-            let named = self.named.get(place)?;
-            if self.text(named) == name {
-                return Some((place, named));
+            let named = self.named.get(place as usize)?;
+            if named.key == key && (key.length <= 16 || text.get(start..end) == Some(self.name(named).as_bytes())) {
+                return Some((place as usize, named));
             }
             at = (at + 1) & mask;
         }
         None
     }
 
-    #[inline]
-    fn text(&self, named: &Named<V>) -> &[u8] {
-        // INVARIANT: `start..end` are within the text; an empty name would be found nowhere but at its own place.
-        self.text.as_bytes().get(named.start..named.end).unwrap_or_default()
+    fn name(&self, named: &Named<V>) -> &str {
+        // INVARIANT: a name begins and ends within the text, which holds all of them.
+        self.text.get(named.start..named.start + named.key.length).unwrap_or_default()
+    }
+}
+
+impl Key {
+    #[inline(always)]
+    fn of(text: &[u8], start: usize, end: usize) -> Self {
+        let length = end.saturating_sub(start);
+        let eight =
+            |at: usize| text.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(|word| u64::from_le_bytes(*word));
+        if length > 8 {
+            return Self { first: eight(start).unwrap_or(0), last: eight(end - 8).unwrap_or(0), length };
+        }
+        let first = match eight(start) {
+            Some(word) if length > 0 => word & (u64::MAX >> (64 - 8 * length)),
+            _ => text.get(start..end).unwrap_or_default().iter().rfold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        Self { first, last: 0, length }
     }
 
-    fn name(&self, named: &Named<V>) -> &str {
-        self.text.get(named.start..named.end).unwrap_or_default()
+    #[inline(always)]
+    fn hash(self) -> usize {
+        let mixed = self.first ^ self.last.rotate_left(29) ^ self.length as u64;
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
     }
 }
 
@@ -158,16 +196,6 @@ impl<'n, V> FromIterator<(&'n str, V)> for Names<V> {
         }
         names
     }
-}
-
-#[inline]
-fn hash(name: &[u8]) -> usize {
-    let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
-    };
-    let mixed = (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 40) as usize
 }
 
 #[cfg(test)]
@@ -196,5 +224,21 @@ mod tests {
             assert_eq!(map.get(b""), Some(&7));
         }
         assert_eq!(Names::<u8>::new().get(b"a"), None);
+    }
+
+    #[test]
+    fn a_name_is_found_in_its_place_whatever_surrounds_it() {
+        let names = ["", "a", "seven77", "eight888", "nine99999", "sixteen666666666", "seventeen77777777", "a\\b"];
+        let map: Names<usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
+        for (n, name) in names.iter().enumerate() {
+            for (before, after) in [("", ""), ("xxxxxxxxxx", ""), ("", "yyyyyyyyyy"), ("x", "y")] {
+                let text = format!("{before}{name}{after}");
+                let found = map.get_within(text.as_bytes(), before.len(), before.len() + name.len());
+                assert_eq!(found, Some(&n).filter(|_| !name.contains('\\')), "{name} in {text}");
+            }
+        }
+        for near in ["seventeen777777x7", "seventeen7x777777", "sixteen66666666x", "x", "eight88x"] {
+            assert_eq!(map.get_within(near.as_bytes(), 0, near.len()), None, "{near}");
+        }
     }
 }

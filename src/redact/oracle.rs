@@ -82,11 +82,7 @@ impl Oracle<'_> {
             },
             (Action::Descend(state), Value::Array(_)) => self.items(edge, Some(state), value),
             (_, Value::Array(_)) => self.items(edge, None, value),
-            (Action::Scalar(_), Value::Null) if at == At::Aligned => Became::gone(),
-            (Action::Scalar(_), Value::Null) => Became::shown(Value::Null),
-            (Action::Scalar(kinds), _) if kind(value).is_some_and(|kind| kinds.has(kind)) => {
-                Became::shown(value.clone())
-            }
+            (Action::Scalar(kinds), _) => scalar(kinds, value, at),
             (Action::Transform(id), _) => match self.plan.transform(id) {
                 Some(transform) if kind(value).is_some_and(|kind| transform.takes().has(kind)) => {
                     self.transformed(transform, value)
@@ -94,9 +90,9 @@ impl Oracle<'_> {
                 _ => Became::gone(),
             },
             (Action::Descend(state), Value::Object(members)) => self.object(state, members),
+            (Action::Descend(state), _) => scalar(self.leaves(state), value, at),
             (Action::Discriminate(table), Value::Object(members)) => self.discriminated(table, members, value, at),
             (Action::Discriminate(_), _) => Became { withheld: at == At::Envelope, ..Became::gone() },
-            (Action::Scalar(_) | Action::Descend(_), _) => Became::gone(),
         };
         // Of a choice, the edge that was chosen is noted.
         let chosen = matches!(edge.action, Action::Choose(_));
@@ -104,6 +100,10 @@ impl Oracle<'_> {
             self.fragments.push(id.clone());
         }
         became
+    }
+
+    fn leaves(&self, state: StateId) -> Kinds {
+        self.plan.state(state).map_or(Kinds::NONE, |state| state.leaves)
     }
 
     fn items(&mut self, edge: Edge, state: Option<StateId>, array: &Value) -> Became {
@@ -138,6 +138,9 @@ impl Oracle<'_> {
             shown.extend(parse::<Vec<Value>>(&format!("[{stamp}]")));
             (any, ensured) = (true, true);
         }
+        any |= shown.is_empty()
+            && array == &Value::Array(Vec::new())
+            && state.is_some_and(|state| state.leaves != Kinds::NONE);
         Became { shown: any.then_some(Value::Array(shown)), seen, ensured, withheld: false }
     }
 
@@ -163,7 +166,8 @@ impl Oracle<'_> {
         if let (Some(ensure), false) = (&state.ensure, ensured) {
             shown.extend(parse::<Map<String, Value>>(&format!("{{{ensure}}}")));
         }
-        let shown = (!shown.is_empty()).then_some(Value::Object(shown));
+        let empty_leaf = members.is_empty() && state.leaves != Kinds::NONE;
+        let shown = (empty_leaf || !shown.is_empty()).then_some(Value::Object(shown));
         Became { shown, seen, ensured: state.ensure.is_some(), withheld: false }
     }
 
@@ -211,6 +215,14 @@ impl Oracle<'_> {
             Some(new) => Became { shown: serde_json::from_str(&new).ok(), ..Became::gone() },
             None => Became::gone(),
         }
+    }
+}
+
+fn scalar(kinds: Kinds, value: &Value, at: At) -> Became {
+    match value {
+        Value::Null if kinds != Kinds::NONE && at != At::Aligned => Became::shown(Value::Null),
+        _ if kind(value).is_some_and(|kind| kinds.has(kind)) => Became::shown(value.clone()),
+        _ => Became::gone(),
     }
 }
 

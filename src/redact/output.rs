@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::json::Window;
+
 /// Takes what a redactor lets through, in order.
 pub trait Sink {
     /// Bytes of the piece that was handed to the redactor, which stay as they are.
@@ -34,18 +36,18 @@ impl Sink for Copied<'_> {
     }
 }
 
-/// One piece of input on its way, and the sink of what is let through.
+/// One window of input on its way, and the sink of what is let through.
 pub(super) struct Output<'a, S: ?Sized> {
-    pub(super) input: &'a [u8],
-    /// Whether the input is the piece that was handed in, and not bytes that were held.
-    original: bool,
+    pub(super) window: Window<'a>,
+    /// Where the window begins in the piece that was handed in; `None` for bytes that were held.
+    within: Option<usize>,
     sink: &'a mut S,
     run: Range<usize>,
 }
 
 impl<'a, S: Sink + ?Sized> Output<'a, S> {
-    pub(super) fn new(input: &'a [u8], original: bool, sink: &'a mut S) -> Self {
-        Self { input, original, sink, run: 0..0 }
+    pub(super) fn new(window: Window<'a>, within: Option<usize>, sink: &'a mut S) -> Self {
+        Self { window, within, sink, run: 0..0 }
     }
 
     /// Lets a range of the input through. Ranges that touch leave as one.
@@ -66,16 +68,15 @@ impl<'a, S: Sink + ?Sized> Output<'a, S> {
 
     pub(super) fn flush(&mut self) {
         if !self.run.is_empty() {
-            if self.original {
-                self.sink.keep(self.run.clone());
-            } else {
-                self.sink.put(self.input.get(self.run.clone()).unwrap_or_default());
+            match self.within {
+                Some(begin) => self.sink.keep(begin + self.run.start..begin + self.run.end),
+                None => self.sink.put(self.window.text.get(self.run.clone()).unwrap_or_default()),
             }
         }
         self.run = self.run.end..self.run.end;
     }
 
-    /// The sink, for a piece that goes first.
+    /// The sink, for bytes that go first.
     pub(super) fn sink(&mut self) -> &mut S {
         self.flush();
         self.sink

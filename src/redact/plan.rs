@@ -62,7 +62,8 @@ pub enum Action {
     /// A scalar of one of these kinds stays, byte for byte; in an array of them one of another kind becomes `null`, so
     /// that what is aligned with it stays so. Anything else goes and is counted as mistyped.
     Scalar(Kinds),
-    /// The members of an object are decided by a state; a scalar goes and is counted as mistyped.
+    /// The members of an object are decided by a state; a scalar goes and is counted as mistyped, where it is not one of
+    /// [`State::leaves`].
     Descend(StateId),
     /// A scalar is replaced; one that the transform cannot take goes and is counted as mistyped.
     Transform(TransformId),
@@ -72,11 +73,13 @@ pub enum Action {
     Discriminate(TableId),
 }
 
-/// A set of kinds of scalar. `null` is in each set: it tells nothing.
+/// A set of kinds of scalar. `null` is in each set but the empty one: it tells nothing but that something is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kinds(u8);
 
 impl Kinds {
+    /// None at all.
+    pub const NONE: Self = Self(0);
     /// Strings.
     pub const STRING: Self = Self(1);
     /// Numbers.
@@ -143,6 +146,8 @@ pub struct State {
     pub members: Names<Edge>,
     /// Every other member.
     pub other: Edge,
+    /// The scalars that stay, byte for byte, where there is no object; an object or array that is empty stays with them.
+    pub leaves: Kinds,
     /// The items, where the value is an array.
     pub items: Items,
     /// Whether an item that is left empty becomes `null` and does not go, so that the array stays aligned with another.
@@ -169,6 +174,7 @@ impl State {
         Self {
             members: Names::new(),
             other,
+            leaves: Kinds::NONE,
             items: Items::Same,
             aligned: false,
             append: Box::default(),
@@ -327,11 +333,8 @@ impl Plan {
     }
 
     /// Where a member of an object leads that a state decides.
-    #[inline]
     pub(super) fn member(&self, state: StateId, name: &[u8]) -> Edge {
-        self.states
-            .get(state.place())
-            .map_or(Edge::new(Action::Drop), |state| *state.members.get(name).unwrap_or(&state.other))
+        self.state(state).map_or(Edge::new(Action::Drop), |state| *state.members.get(name).unwrap_or(&state.other))
     }
 
     fn verify(&self) -> Result<(), PlanError> {

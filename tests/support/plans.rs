@@ -73,6 +73,7 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
             let cycle = (0..draws.next(3)).map(|_| edge(&mut builder, &mut draws, &choices)).collect();
             state.items = Items::Placed { head, cycle };
         }
+        state.leaves = [Kinds::NONE, Kinds::NONE, Kinds::STRING, Kinds::ANY][draws.next(4)];
         state.aligned = draws.next(4) == 0;
         state.envelope = draws.next(4) == 0;
         if draws.next(4) == 0 {

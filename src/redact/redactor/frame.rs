@@ -1,7 +1,7 @@
 //! Objects and arrays that are decided member by member.
 
 use super::super::output::{Mark, Output, Sink};
-use super::super::plan::{Action, Edge, OwnerId, Plan, StateId, TableId};
+use super::super::plan::{Action, Edge, Kinds, OwnerId, Plan, StateId, TableId};
 use super::super::tally::Fate;
 use super::{Mode, Redactor, Result};
 
@@ -10,6 +10,8 @@ pub(super) struct Frame {
     pub(super) kind: Opened,
     pub(super) mark: Mark,
     pub(super) edge: Edge,
+    /// The place in the document behind its opening bracket.
+    pub(super) begin: u64,
     /// Whether anything of it has been let through, so that a comma is due.
     pub(super) emitted: bool,
     /// Whether a value in it closed with a stamp or an ensured member.
@@ -45,37 +47,53 @@ pub(super) struct Envelope {
 
 impl Redactor {
     /// Into an object that has said what it is and is seen.
-    pub(super) fn enter(&mut self, plan: &Plan, input: &[u8], at: &mut usize) -> Result<bool> {
+    pub(super) fn enter<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        at: usize,
+        out: &mut Output<'_, S>,
+    ) -> Result<Option<usize>> {
+        let Some(place) = out.window.place(at) else { return Ok(None) };
         let Mode::Enter { edge, table, state, owner, subject } = std::mem::replace(&mut self.mode, Mode::Walk) else {
-            return Ok(true);
+            return Ok(Some(at));
         };
         let fragment = plan.table(table).is_some_and(|table| table.fragments);
         let frame = self.frames.len();
-        self.open_object(plan, edge, state, Some(Discriminator { table, seen: false }), input, at)?;
+        let discriminator = Discriminator { table, seen: false };
+        let mark = self.open_object(plan, edge, state, Some(discriminator), at, place, out);
         let fragments = self.fragments.len();
         self.resources.push(Resource { owner, frame, fragment, fragments, subject });
-        Ok(true)
+        Ok(Some(mark))
     }
 
-    pub(super) fn open_object(
+    #[expect(clippy::too_many_arguments, reason = "the place in the plan, and the place in the window")]
+    pub(super) fn open_object<S: Sink + ?Sized>(
         &mut self,
         plan: &Plan,
         edge: Edge,
         state: StateId,
         discriminator: Option<Discriminator>,
-        input: &[u8],
-        at: &mut usize,
-    ) -> Result<()> {
-        self.open(edge, Opened::Object { state, discriminator }, input, at)?;
+        at: usize,
+        place: usize,
+        out: &mut Output<'_, S>,
+    ) -> usize {
+        let mark = self.open(edge, Opened::Object { state, discriminator }, at, place, out);
         if plan.state(state).is_some_and(|state| state.envelope) {
             let frame = self.frames.len() - 1;
             self.envelopes.push(Envelope { frame, outer_opened: self.opened, withheld: false });
             self.opened = self.frames.len();
         }
-        Ok(())
+        mark
     }
 
-    pub(super) fn open_array(&mut self, plan: &Plan, edge: Edge, input: &[u8], at: &mut usize) -> Result<()> {
+    pub(super) fn open_array<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        edge: Edge,
+        at: usize,
+        place: usize,
+        out: &mut Output<'_, S>,
+    ) -> usize {
         let state = match edge.action {
             Action::Descend(state) => Some(state),
             _ => None,
@@ -85,20 +103,27 @@ impl Redactor {
             None => matches!(edge.action, Action::Scalar(_)),
         };
         let items = Edge { element: None, ..edge };
-        self.open(edge, Opened::Array { items, state, place: 0, aligned, nulls: 0 }, input, at)
+        self.open(edge, Opened::Array { items, state, place: 0, aligned, nulls: 0 }, at, place, out)
     }
 
-    /// Opens a frame, whose lead and bracket go to the skeleton.
-    pub(super) fn open(&mut self, edge: Edge, kind: Opened, input: &[u8], at: &mut usize) -> Result<()> {
-        let start = *at;
-        self.lexer.next(input, at).map_err(|error| self.syntax(error))?;
+    /// Opens a frame, whose lead and bracket go to the skeleton. Answers the mark behind the bracket.
+    #[inline]
+    fn open<S: Sink + ?Sized>(
+        &mut self,
+        edge: Edge,
+        kind: Opened,
+        at: usize,
+        place: usize,
+        out: &mut Output<'_, S>,
+    ) -> usize {
         let mark = self.skeleton.mark();
-        self.stage_lead(start, input);
-        self.skeleton.keep(start..*at);
-        self.frames.push(Frame { kind, mark, edge, emitted: false, ensured: false });
-        self.lead.restart(*at);
+        self.stage_lead(place, out.window.text);
+        self.skeleton.keep(place..place + 1);
+        let begin = self.base + place as u64 + 1;
+        self.frames.push(Frame { kind, mark, edge, begin, emitted: false, ensured: false });
+        self.lead.restart(place + 1);
         self.mode = Mode::Walk;
-        Ok(())
+        at + 1
     }
 
     /// Behind the closing bracket of the innermost frame.
@@ -117,6 +142,9 @@ impl Redactor {
         }
         if stays {
             self.append(plan, out);
+            if self.is_empty_leaf(plan) {
+                self.open_frames(out);
+            }
         }
         let stays = stays && self.opened > depth;
         let Some(frame) = self.frames.pop() else { return Ok(()) };
@@ -184,6 +212,17 @@ impl Redactor {
             // The parent of this frame has its stamp; what is ensured within this frame alone ends here.
             frame.ensured = ensures || (frame.ensured && matches!(frame.kind, Opened::Array { .. }));
         }
+    }
+
+    /// Whether the innermost frame held nothing, not even what was withheld, and is one that stays then.
+    fn is_empty_leaf(&self, plan: &Plan) -> bool {
+        let Some(frame) = self.frames.last() else { return false };
+        let state = match frame.kind {
+            Opened::Object { state, .. } => Some(state),
+            Opened::Array { state, .. } => state,
+        };
+        frame.begin == (self.base + self.lead.from as u64) - self.lead.carried.len() as u64
+            && state.and_then(|id| plan.state(id)).is_some_and(|state| state.leaves != Kinds::NONE)
     }
 
     pub(super) fn last_emitted(&self) -> bool {

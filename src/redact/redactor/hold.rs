@@ -3,25 +3,22 @@
 //! An object that says by its first member what it is, as nearly all do, is held that far only. Nothing that was held is
 //! let through without being walked, and a value longer than may be held is withheld.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use super::super::output::{Output, Sink};
 use super::super::plan::{Action, Case, ChoiceId, Edge, Plan, Table, TableId};
 use super::super::tally::{self, Fate};
-use super::pass::{Pass, Passed};
-use super::{Mode, RedactError, Redactor, Result};
+use super::frame::Opened;
+use super::pass::{Pass, Passed, Rest};
+use super::{Mode, RedactError, Redactor, Result, WINDOW};
 use crate::json::node::{Ambiguous, Node};
-use crate::json::{Lexer, TokenKind};
+use crate::json::{Lexer, Window, string};
 
 pub(super) struct Hold {
     pub(super) edge: Edge,
     pub(super) what: Held,
-    pub(super) stage: Stage,
-    /// The lexer as it was before the first byte of the value.
-    pub(super) before: Lexer,
-    pub(super) floor: usize,
-    /// Where, in the input of now, begins what is not in `held`.
+    pub(super) rest: Rest,
+    /// Whether the first member of the object, which usually says what it is, has not been read to its end.
+    pub(super) first: bool,
+    /// Where, in the window, begins what is not in `held`.
     pub(super) from: usize,
     /// The place of the value in the document.
     pub(super) offset: u64,
@@ -33,208 +30,183 @@ pub(super) enum Held {
     Table(TableId),
 }
 
-/// How far an object has been read that says by its first member, usually, what it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Start,
-    FirstName,
-    FirstValue,
-    Rest,
+/// What the first member of an object says.
+enum First<'p> {
+    /// What the object is.
+    Case(&'p Case),
+    /// That the object is nothing that is seen, or that it is empty.
+    Unseen,
+    /// Another thing; what the object is may come later, or be needed whole.
+    Other,
+    /// The window ends before it does.
+    Beyond,
 }
 
 impl Redactor {
-    pub(super) fn start_hold(&mut self, edge: Edge, what: Held, at: usize) {
-        self.lead.upto = Some(at);
-        self.mode = Mode::Hold(Box::new(Hold {
-            edge,
-            what,
-            stage: if matches!(what, Held::Table(_)) { Stage::Start } else { Stage::Rest },
-            before: self.lexer.clone(),
-            floor: self.lexer.depth(),
-            from: at,
-            offset: self.base + at as u64,
-        }));
-    }
-
-    /// Within a value that is held.
-    pub(super) fn hold<S: Sink + ?Sized>(
+    /// Decides a value, whose first mark this is, by more than its first byte.
+    pub(super) fn start_hold<S: Sink + ?Sized>(
         &mut self,
         plan: &Plan,
+        edge: Edge,
+        what: Held,
+        at: usize,
+        place: usize,
         out: &mut Output<'_, S>,
-        at: &mut usize,
-    ) -> Result<bool> {
-        let Mode::Hold(mut hold) = std::mem::replace(&mut self.mode, Mode::End) else { return Ok(true) };
-        while hold.stage != Stage::Rest {
-            let Some(token) = self.lexer.next(out.input, at).map_err(|error| self.syntax(error))? else {
+    ) -> Result<Option<usize>> {
+        let first = match what {
+            Held::Table(table) => first(plan, table, out.window, at, self.limits.hold),
+            Held::Choice(_) => First::Other,
+        };
+        let offset = self.base + place as u64;
+        match (&first, what) {
+            (First::Case(case), Held::Table(table)) => {
+                self.mode = entered(edge, table, case, None);
+                return Ok(Some(at));
+            }
+            (First::Unseen, _) => {
+                self.withheld(edge);
+                let edge = Edge { capture: None, ..edge };
+                return self.pass(Passed::Drop, edge, at, place, out);
+            }
+            _ => {}
+        }
+        self.lead.upto = Some(place);
+        if let Some((end, mark)) = out.window.end_of_value(at) {
+            let text = out.window.text.get(place..end).unwrap_or_default();
+            if text.len() > self.limits.hold {
+                self.over_limit(edge, end);
+                return Ok(Some(mark));
+            }
+            return match self.decided(plan, edge, what, text, offset)? {
+                Some(mode) => {
+                    self.mode = mode;
+                    self.lead.upto = None;
+                    Ok(Some(at))
+                }
+                None => {
+                    self.withheld_whole(edge, end);
+                    Ok(Some(mark))
+                }
+            };
+        }
+        let rest = self.rest(out.window, at);
+        let first = matches!(first, First::Beyond);
+        self.mode = Mode::Hold(Box::new(Hold { edge, what, rest, first, from: place, offset }));
+        Ok(None)
+    }
+
+    /// Goes on with a value that began before this window.
+    pub(super) fn hold_on<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) -> Result<Option<usize>> {
+        let Mode::Hold(hold) = std::mem::replace(&mut self.mode, Mode::End) else { return Ok(None) };
+        if hold.first && out.window.place(0).is_some() {
+            // Its first member may be whole now: what was held and the window are walked as one.
+            let mut joined = std::mem::take(&mut self.held);
+            joined.extend_from_slice(out.window.text);
+            self.mode = Mode::Value(hold.edge);
+            self.replay(joined, hold.offset, out)?;
+            self.resume_at(out.window.text.len());
+            return Ok(None);
+        }
+        match hold.rest.end(out.window) {
+            Some((end, mark)) => {
+                self.held_to_end(*hold, end, out)?;
+                Ok(Some(mark))
+            }
+            None => {
                 self.mode = Mode::Hold(hold);
-                return Ok(false);
-            };
-            hold.stage = match (hold.stage, token.kind) {
-                (Stage::Start, _) => Stage::FirstName,
-                (Stage::FirstName, TokenKind::Name) => Stage::FirstValue,
-                // An empty object: it does not say what it is.
-                (Stage::FirstName, _) => {
-                    self.held.clear();
-                    self.withheld_object(hold.edge, *at);
-                    return Ok(true);
-                }
-                _ => Stage::Rest,
-            };
-            if let (Stage::Rest, TokenKind::String, Held::Table(table)) = (hold.stage, token.kind, hold.what)
-                && let Some(case) = self.said_first(plan, table, hold.from..*at, out.input)
-            {
-                match case {
-                    Some(case) if case.rows.is_some() || case.subject.is_some() => {}
-                    _ if self.held.len() + (*at - hold.from) > self.limits.hold => {}
-                    Some(case) => {
-                        self.mode = entered(hold.edge, table, case, None);
-                        self.rewind(*hold, out, at)?;
-                        return Ok(true);
-                    }
-                    None => {
-                        self.held.clear();
-                        self.drop_rest(hold.edge, hold.floor, *at);
-                        return Ok(true);
-                    }
-                }
+                Ok(None)
             }
         }
-        if !self.lexer.pass(hold.floor, out.input, at).map_err(|error| self.syntax(error))? {
-            self.mode = Mode::Hold(hold);
-            return Ok(false);
-        }
-        *at = self.decide(*hold, *at, out)?;
-        Ok(true)
     }
 
-    /// The case that the first member of a held object names, if that is the discriminator.
-    pub(super) fn said_first<'p>(
-        &mut self,
-        plan: &'p Plan,
-        table: TableId,
-        range: Range<usize>,
-        input: &[u8],
-    ) -> Option<Option<&'p Case>> {
-        let here = input.get(range).unwrap_or_default();
-        let joined;
-        let text = if self.held.is_empty() {
-            here
-        } else {
-            joined = [&self.held, here].concat();
-            &joined
-        };
-        let (name, value) = Node::new(text).members().next()?;
-        let table = plan.table(table)?;
-        if *name != *table.member {
-            return None;
-        }
-        Some(value.as_str().and_then(|value| table.cases.get(&*value)))
-    }
-
-    /// Decides a value that has been held to its end. Answers where the input goes on.
-    pub(super) fn decide<S: Sink + ?Sized>(
+    /// Decides a value that began before this window and ends in it.
+    pub(super) fn held_to_end<S: Sink + ?Sized>(
         &mut self,
         hold: Hold,
         end: usize,
         out: &mut Output<'_, S>,
-    ) -> Result<usize> {
-        let plan = Arc::clone(&self.plan);
-        let here = out.input.get(hold.from..end).unwrap_or_default();
-        if self.held.len() + here.len() > self.limits.hold {
-            self.held.clear();
-            self.tally.over_limit += 1;
-            self.withheld_object(hold.edge, end);
-            return Ok(end);
-        }
-        let text = if self.held.is_empty() {
-            here
-        } else {
-            self.held.extend_from_slice(here);
-            &self.held
-        };
-        let value = Node::new(text);
-        let next = match hold.what {
-            Held::Choice(choice) => plan.choice(choice).map(|choice| {
-                let outcome = choice.tests.iter().enumerate().try_fold(0, |outcome, (bit, test)| {
-                    test.holds(value).map(|holds| outcome | usize::from(holds) << bit)
-                });
-                let edge = outcome.ok().and_then(|outcome| choice.outcomes.get(outcome).copied());
-                Mode::Value(edge.unwrap_or(Edge { action: Action::Drop, capture: None, ..hold.edge }))
-            }),
-            Held::Table(id) => match plan.table(id) {
-                Some(table) => said(table, value)
-                    .map_err(|_| RedactError::Ambiguous { offset: hold.offset })?
-                    .filter(|case| case.rows.as_ref().is_none_or(|rows| rows.holds(value) == Ok(true)))
-                    .map(|case| entered(hold.edge, id, case, subject_of(case, value))),
-                None => None,
-            },
-        };
-        match next {
-            Some(next) => {
-                // What is in `held` is joined already: nothing of the input of now is to be added to it.
-                let hold = if self.held.is_empty() { hold } else { Hold { from: end, ..hold } };
-                let mut at = end;
-                self.mode = next;
-                self.rewind(hold, out, &mut at)?;
-                Ok(at)
-            }
-            None => {
-                self.held.clear();
-                self.withheld_object(hold.edge, end);
-                Ok(end)
-            }
-        }
-    }
-
-    /// Goes back to the first byte of a value that was held, whose mode is decided.
-    pub(super) fn rewind<S: Sink + ?Sized>(
-        &mut self,
-        hold: Hold,
-        out: &mut Output<'_, S>,
-        at: &mut usize,
     ) -> Result<()> {
-        self.lexer = hold.before;
-        if self.held.is_empty() {
-            *at = hold.from;
-            self.lead.upto = None;
+        let here = out.window.text.get(hold.from..end).unwrap_or_default();
+        let mut held = std::mem::take(&mut self.held);
+        if held.len() + here.len() > self.limits.hold {
+            self.over_limit(hold.edge, end);
             return Ok(());
         }
-        let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(out.input.get(hold.from..*at).unwrap_or_default());
-        let base = std::mem::replace(&mut self.base, hold.offset);
-        self.lead.upto = None;
-        self.lead.from = 0;
-        self.drive(&mut Output::new(&held, false, out.sink()))?;
-        self.base = base;
-        self.resume_at(*at);
-        // The buffer is used again, so that a stream of held values allocates once.
-        if self.held.is_empty() {
-            held.clear();
-            self.held = held;
+        held.extend_from_slice(here);
+        let plan = std::sync::Arc::clone(&self.plan);
+        match self.decided(&plan, hold.edge, hold.what, &held, hold.offset)? {
+            Some(mode) => {
+                self.mode = mode;
+                self.replay(held, hold.offset, out)?;
+                self.resume_at(end);
+                // A number or a literal might go on, for all that was replayed tells.
+                if let Mode::Pass(pass) = self.mode {
+                    self.passed(pass, end, out)?;
+                }
+            }
+            None => self.withheld_whole(hold.edge, end),
         }
         Ok(())
     }
 
-    /// After a replay: what goes on in the input of now goes on at this place.
-    pub(super) fn resume_at(&mut self, at: usize) {
-        self.lead.from = at;
-        if self.lead.upto.is_some() {
-            self.lead.upto = Some(at);
-        }
-        match &mut self.mode {
-            Mode::Name { from, .. } => *from = at,
-            Mode::Pass(pass) => pass.from = at,
-            Mode::Hold(hold) => hold.from = at,
-            Mode::Walk | Mode::Value(_) | Mode::Enter { .. } | Mode::End => {}
+    /// What a value that is known whole is decided to be; `None` where it is withheld.
+    fn decided(&self, plan: &Plan, edge: Edge, what: Held, text: &[u8], offset: u64) -> Result<Option<Mode>> {
+        let value = Node::new(text);
+        match what {
+            Held::Choice(choice) => Ok(plan.choice(choice).map(|choice| {
+                let outcome = choice.tests.iter().enumerate().try_fold(0, |outcome, (bit, test)| {
+                    test.holds(value).map(|holds| outcome | usize::from(holds) << bit)
+                });
+                let edge_of = outcome.ok().and_then(|outcome| choice.outcomes.get(outcome).copied());
+                Mode::Value(edge_of.unwrap_or(Edge { action: Action::Drop, capture: None, ..edge }))
+            })),
+            Held::Table(id) => {
+                let Some(table) = plan.table(id) else { return Ok(None) };
+                Ok(said(table, value)
+                    .map_err(|_| RedactError::Ambiguous { offset })?
+                    .filter(|case| case.rows.as_ref().is_none_or(|rows| rows.holds(value) == Ok(true)))
+                    .map(|case| entered(edge, id, case, subject_of(case, value))))
+            }
         }
     }
 
-    /// Behind an object, or another held value, that is withheld as a whole.
-    pub(super) fn withheld_object(&mut self, edge: Edge, end: usize) {
-        if matches!(edge.action, Action::Discriminate(_)) {
-            self.tally.withheld_objects += 1;
-            self.withhold_envelope();
+    /// Walks what was held as if it had just come in, in the mode that was decided.
+    fn replay<S: Sink + ?Sized>(&mut self, held: Vec<u8>, offset: u64, out: &mut Output<'_, S>) -> Result<()> {
+        let base = std::mem::replace(&mut self.base, offset);
+        self.lead.upto = None;
+        self.lead.from = 0;
+        let objects = self.frames.iter().map(|frame| matches!(frame.kind, Opened::Object { .. }));
+        let mut lexer = Lexer::within(objects, self.limits.depth).on(self.back_end);
+        for text in held.chunks(WINDOW) {
+            let mut tape = self.tapes.pop().unwrap_or_default();
+            let read = lexer.read(text, &mut tape);
+            self.take(text, tape, read, None, out.sink())?;
         }
+        self.base = base;
+        // The buffer is used again, so that a stream of held values allocates once.
+        if self.held.capacity() == 0 {
+            self.held = held;
+            self.held.clear();
+        }
+        Ok(())
+    }
+
+    /// After a replay: what goes on in the window goes on at this place.
+    fn resume_at(&mut self, place: usize) {
+        self.lead.from = place;
+        if self.lead.upto.is_some() {
+            self.lead.upto = Some(place);
+        }
+        match &mut self.mode {
+            Mode::Pass(pass) => pass.from = place,
+            Mode::Hold(hold) => hold.from = place,
+            Mode::Name { .. } | Mode::Walk | Mode::Value(_) | Mode::Enter { .. } | Mode::End => {}
+        }
+    }
+
+    /// Behind a value that was held and is withheld as a whole.
+    fn withheld_whole(&mut self, edge: Edge, end: usize) {
+        self.withheld(edge);
         self.tally.count(edge.element, Fate::Withheld);
         if let Some(nulls) = self.nulls() {
             *nulls += 1;
@@ -243,22 +215,54 @@ impl Redactor {
         self.after_value();
     }
 
-    /// Withholds a value that is longer than may be held; the rest of it is passed over.
-    pub(super) fn give_up(&mut self, edge: Edge, floor: usize) {
-        self.held = Vec::new();
+    /// Behind a value that is longer than may be held.
+    fn over_limit(&mut self, edge: Edge, end: usize) {
         self.tally.over_limit += 1;
-        self.drop_rest(edge, floor, 0);
+        self.withheld_whole(edge, end);
     }
 
-    /// Withholds a value that has begun: the rest of it, from this place on, is passed over.
-    fn drop_rest(&mut self, edge: Edge, floor: usize, from: usize) {
+    /// Withholds a value that is longer than may be held; the rest of it is passed over.
+    pub(super) fn give_up(&mut self, edge: Edge, rest: Rest) {
+        self.held = Vec::new();
+        self.tally.over_limit += 1;
+        self.withheld(edge);
+        self.lead.restart(0);
+        let edge = Edge { capture: None, ..edge };
+        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, rest, from: 0, collect: false });
+    }
+
+    fn withheld(&mut self, edge: Edge) {
         if matches!(edge.action, Action::Discriminate(_)) {
             self.tally.withheld_objects += 1;
             self.withhold_envelope();
         }
-        self.lead.restart(from);
-        let edge = Edge { capture: None, ..edge };
-        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, floor, from, collect: false });
+    }
+}
+
+/// What the first member of an object says, which nearly always is what it is.
+fn first<'p>(plan: &'p Plan, table: TableId, window: Window<'_>, at: usize, limit: usize) -> First<'p> {
+    let Some(table) = plan.table(table) else { return First::Unseen };
+    let string = |at: usize| {
+        let (place, end) = (window.place(at)?, window.end_of_value(at)?.0);
+        string::unescape(window.text.get(place + 1..end - 1)?)
+    };
+    match (window.peek(at + 1), window.peek(at + 3)) {
+        (Some((_, b'}')), _) => return First::Unseen,
+        (Some(_), Some((_, b'"'))) => {}
+        (Some(_), Some(_)) => return First::Other,
+        _ => return First::Beyond,
+    }
+    let (Some(begin), Some(end)) = (window.place(at), window.place(at + 4)) else { return First::Beyond };
+    if end - begin >= limit {
+        return First::Other;
+    }
+    match (string(at + 1), string(at + 3)) {
+        (Some(name), Some(value)) if *name == *table.member => match table.cases.get(&*value) {
+            Some(case) if case.rows.is_some() || case.subject.is_some() => First::Other,
+            Some(case) => First::Case(case),
+            None => First::Unseen,
+        },
+        _ => First::Other,
     }
 }
 

@@ -9,11 +9,11 @@ use super::frame::Opened;
 /// What stands between a value and the one before it.
 #[derive(Default)]
 pub(super) struct Lead {
-    /// What of it came in earlier input.
+    /// What of it came in earlier windows.
     pub(super) carried: Vec<u8>,
-    /// Where it begins in the input of now.
+    /// Where it begins in the window.
     pub(super) from: usize,
-    /// Where the value begins in the input of now, once it has.
+    /// Where the value begins in the window, once it has.
     pub(super) upto: Option<usize>,
 }
 
@@ -26,7 +26,7 @@ impl Redactor {
         if plain && self.last_emitted() && self.nulls().is_none_or(|nulls| *nulls == 0) {
             out.keep(self.lead.from..at);
         } else {
-            self.stage_lead(at, out.input);
+            self.stage_lead(at, out.window.text);
             if self.envelopes.is_empty() {
                 self.skeleton.flush(out);
             }

@@ -1,7 +1,10 @@
 //! The redactor: walks a plan over a document that comes in pieces, and lets through what the plan keeps.
 //!
+//! The lexer reads a window of the input at a time and lays out its brackets, quotes and scalars on a tape; the redactor
+//! goes from mark to mark of it and never looks at a byte between them that no rule asks for.
+//!
 //! It stands, at any time, in one [`Mode`], within a stack of [`Frame`]s, one for each object or array that is decided
-//! member by member; whole values that are kept, dropped or held are passed over by the lexer alone. Nothing is let
+//! member by member; whole values that are kept, dropped or held are passed over in one step. Nothing is let
 //! through before the plan has decided on it, and nothing that was held is let through without being walked: a held
 //! value is read once to decide, and then again, from its first byte, as if it had just come in.
 //!
@@ -24,7 +27,11 @@ use super::output::{Output, Sink, Skeleton};
 use super::plan::{Action, Edge, Items, Kinds, OwnerId, Plan, StateId, TableId};
 use super::tally::Tally;
 use super::transform::{Given, Transform};
-use crate::json::{Lexer, SyntaxError, SyntaxErrorKind, string};
+use crate::json::{BackEnd, Lexer, SyntaxError, SyntaxErrorKind, Tape, string};
+
+/// How much is read at once: enough that what a window costs in itself is not felt, and little enough that its tape
+/// stays in the fastest memory.
+const WINDOW: usize = 16 << 10;
 
 /// What a redactor takes on at the most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +89,9 @@ pub struct Redactor {
     given: Given,
     limits: Limits,
     lexer: Lexer,
+    back_end: BackEnd,
+    /// Tapes that are not in use: one, and another for each depth of replay there was.
+    tapes: Vec<Tape>,
     mode: Mode,
     frames: Vec<Frame>,
     resources: Vec<Resource>,
@@ -104,8 +114,8 @@ pub struct Redactor {
 enum Mode {
     /// A member or an item of the innermost frame, or its end; or the document itself.
     Walk,
-    /// The name of a member, which has begun at this place.
-    Name { from: usize, offset: u64 },
+    /// The rest of the name of a member, which began at this place of the document.
+    Name { offset: u64 },
     /// A value that this edge decides.
     Value(Edge),
     /// An object that has said what it is.
@@ -125,6 +135,8 @@ impl Redactor {
     pub fn new(plan: Arc<Plan>, given: Given, limits: Limits) -> Self {
         Self {
             lexer: Lexer::new(limits.depth),
+            back_end: BackEnd::best(),
+            tapes: Vec::new(),
             mode: Mode::Walk,
             frames: Vec::new(),
             resources: Vec::new(),
@@ -145,15 +157,22 @@ impl Redactor {
         }
     }
 
+    /// The same redactor, reading by these instructions and not by the fastest. Only asked before the first piece.
+    pub fn on(self, back_end: BackEnd) -> Self {
+        Self { lexer: self.lexer.on(back_end), back_end, ..self }
+    }
+
     /// Takes the next piece of the document, of any length, and hands out what is let through so far.
     ///
     /// # Errors
     /// Where the document is refused; every later call then answers the same.
     pub fn write<S: Sink + ?Sized>(&mut self, piece: &[u8], sink: &mut S) -> Result<()> {
         self.guarded(|redactor| {
-            redactor.drive(&mut Output::new(piece, true, sink))?;
-            redactor.base += piece.len() as u64;
-            Ok(())
+            piece.chunks(WINDOW).enumerate().try_for_each(|(place, text)| {
+                let mut tape = redactor.tapes.pop().unwrap_or_default();
+                let read = redactor.lexer.read(text, &mut tape);
+                redactor.take(text, tape, read, Some(place * WINDOW), sink)
+            })
         })
     }
 
@@ -163,17 +182,17 @@ impl Redactor {
     /// Where the document breaks off or was refused before.
     pub fn finish<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Result<bool> {
         self.guarded(|redactor| {
-            let number_ended = redactor.lexer.finish().map_err(|error| redactor.syntax(error))?;
-            let mut out = Output::new(&[], true, sink);
-            if let (true, Mode::Pass(pass)) = (number_ended, &redactor.mode) {
-                redactor.passed(*pass, 0, &mut out)?;
-            } else if let (true, Mode::Hold(_)) = (number_ended, &redactor.mode) {
-                let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::End) else { return Ok(()) };
-                redactor.decide(*hold, 0, &mut out)?;
-                // The number is walked again, and ends again with the input.
-                redactor.lexer.finish().map_err(|error| redactor.syntax(error))?;
-                if let Mode::Pass(pass) = &redactor.mode {
-                    redactor.passed(*pass, 0, &mut out)?;
+            let scalar_ended = redactor.lexer.finish().map_err(|error| redactor.syntax(error))?;
+            let nothing = Tape::new();
+            let mut out = Output::new(nothing.window(&[]), None, sink);
+            if scalar_ended {
+                if let Mode::Hold(_) = redactor.mode
+                    && let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::End)
+                {
+                    redactor.held_to_end(*hold, 0, &mut out)?;
+                }
+                if let Mode::Pass(pass) = redactor.mode {
+                    redactor.passed(pass, 0, &mut out)?;
                 }
             }
             redactor.drive(&mut out)
@@ -208,198 +227,226 @@ impl Redactor {
         step(self).inspect_err(|error| self.failed = Some(*error))
     }
 
-    /// Walks one input to its end.
+    /// Takes a window that has been read, and walks it to its end, or to where it is no longer JSON.
+    fn take<S: Sink + ?Sized>(
+        &mut self,
+        text: &[u8],
+        tape: Tape,
+        read: std::result::Result<(), SyntaxError>,
+        within: Option<usize>,
+        sink: &mut S,
+    ) -> Result<()> {
+        let read = read.map_err(|error| (error, self.syntax(error)));
+        // What stands before an error may be refused for another reason, which then is the first.
+        let valid = match read {
+            Ok(()) => text,
+            Err((error, _)) => text.get(..error.offset as usize).unwrap_or_default(),
+        };
+        self.drive(&mut Output::new(tape.window(valid), within, sink))?;
+        self.tapes.push(tape);
+        self.base += text.len() as u64;
+        read.map_err(|(_, error)| error)
+    }
+
+    /// Walks one window to its end.
     fn drive<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) -> Result<()> {
         let plan = Arc::clone(&self.plan);
-        let mut at = 0;
-        while self.step(&plan, out, &mut at)? {}
+        let mut mark = self.resume(&plan, out)?;
+        while let Some(at) = mark {
+            mark = match &self.mode {
+                Mode::Walk => self.walk(&plan, at, out)?,
+                Mode::Value(edge) => self.value(&plan, *edge, at, out)?,
+                Mode::Enter { .. } => self.enter(&plan, at, out)?,
+                Mode::Name { .. } | Mode::Pass(_) | Mode::Hold(_) | Mode::End => None,
+            };
+        }
         self.settle(out)
     }
 
-    /// One step; `false` where the input is used up.
-    #[inline]
-    fn step<S: Sink + ?Sized>(&mut self, plan: &Arc<Plan>, out: &mut Output<'_, S>, at: &mut usize) -> Result<bool> {
+    /// Goes on with what the window before ended in. Answers at which mark, or `None` where the window ends in it too.
+    fn resume<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) -> Result<Option<usize>> {
         match &mut self.mode {
-            Mode::Walk => self.walk(plan, out, at),
-            Mode::Name { from, offset } => {
-                let (from, offset) = (*from, *offset);
-                self.name(plan, from, offset, out, at)
+            Mode::Name { offset } => {
+                let offset = *offset;
+                let Some((end, mark)) = out.window.end_of_string() else { return Ok(None) };
+                let mut name = std::mem::take(&mut self.text);
+                name.extend_from_slice(out.window.text.get(..end - 1).unwrap_or_default());
+                let edge = self.named(plan, &name, 0, name.len(), offset)?;
+                self.mode = Mode::Value(edge);
+                self.text = name;
+                Ok(Some(mark))
             }
-            Mode::Value(edge) => {
-                let edge = *edge;
-                self.value(plan, edge, out, at)
-            }
-            Mode::Enter { .. } => self.enter(plan, out.input, at),
             Mode::Pass(pass) => {
                 let pass = *pass;
-                self.pass_on(pass, out, at)
+                let Some((end, mark)) = pass.rest.end(out.window) else { return Ok(None) };
+                self.passed(pass, end, out)?;
+                Ok(Some(mark))
             }
-            Mode::Hold(_) => self.hold(plan, out, at),
-            Mode::End => {
-                // Anything but white space is an error of the lexer.
-                self.lexer.next(out.input, at).map_err(|error| self.syntax(error))?;
-                Ok(false)
-            }
+            Mode::Hold(_) => self.hold_on(out),
+            Mode::Walk | Mode::Value(_) | Mode::Enter { .. } | Mode::End => Ok(Some(0)),
         }
     }
 
     /// Before a member, an item or an end.
-    fn walk<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>, at: &mut usize) -> Result<bool> {
+    fn walk<S: Sink + ?Sized>(&mut self, plan: &Plan, at: usize, out: &mut Output<'_, S>) -> Result<Option<usize>> {
         let Some(frame) = self.frames.last_mut() else {
             self.mode = Mode::Value(plan.root);
-            return Ok(true);
+            return Ok(Some(at));
         };
-        let Some(byte) = self.lexer.peek(out.input, at).map_err(|error| syntax(self.base, error))? else {
-            return Ok(false);
-        };
+        let Some((place, byte)) = out.window.peek(at) else { return Ok(None) };
         match (&mut frame.kind, byte) {
-            (Opened::Object { .. }, b'"') => {
-                self.text.clear();
-                let (from, offset) = (*at, self.base + *at as u64);
-                self.mode = Mode::Name { from, offset };
-                return self.name(plan, from, offset, out, at);
+            (_, b'}' | b']') => {
+                self.close(plan, place + 1, out)?;
+                Ok(Some(at + 1))
             }
-            (Opened::Array { items, state, place, .. }, byte) if byte != b']' => {
+            (Opened::Object { .. }, _) => {
+                let offset = self.base + place as u64;
+                let Some((end, mark)) = out.window.end_of_value(at) else {
+                    self.text.clear();
+                    self.text.extend_from_slice(out.window.text.get(place + 1..).unwrap_or_default());
+                    self.mode = Mode::Name { offset };
+                    return Ok(None);
+                };
+                let edge = self.named(plan, out.window.text, place + 1, end - 1, offset)?;
+                self.value(plan, edge, mark, out)
+            }
+            (Opened::Array { items, state, place, .. }, _) => {
                 let edge = state.map_or(*items, |state| placed(plan, state, *place, *items));
                 *place += 1;
-                self.mode = Mode::Value(edge);
-                return self.value(plan, edge, out, at);
-            }
-            _ => {
-                // A bracket, or what the lexer refuses.
-                let token = self.lexer.next(out.input, at).map_err(|error| self.syntax(error))?;
-                if let Some(token) = token {
-                    self.close(plan, token.end, out)?;
-                }
+                self.value(plan, edge, at, out)
             }
         }
-        Ok(true)
     }
 
-    /// Within the name of a member.
-    fn name<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        from: usize,
-        offset: u64,
-        out: &mut Output<'_, S>,
-        at: &mut usize,
-    ) -> Result<bool> {
-        let Some(token) = self.lexer.next(out.input, at).map_err(|error| self.syntax(error))? else {
-            return Ok(false);
-        };
-        let edge = self.named(plan, out.input.get(from..token.end).unwrap_or_default(), offset)?;
-        self.mode = Mode::Value(edge);
-        self.value(plan, edge, out, at)
-    }
-
-    /// Where the member leads whose name, or the rest of it, is `here`.
-    fn named(&mut self, plan: &Plan, here: &[u8], offset: u64) -> Result<Edge> {
-        let whole = if self.text.is_empty() {
-            here
-        } else {
-            self.text.extend_from_slice(here);
-            &self.text
-        };
-        let quoted = whole.get(1..whole.len().saturating_sub(1)).unwrap_or_default();
-        // Names are compared as they are after unescaping, so that no spelling of a name gets round its rule.
-        let unescaped;
-        let name = if quoted.contains(&b'\\') {
-            unescaped = string::unescape(quoted);
-            unescaped.as_deref().map_or(quoted, str::as_bytes)
-        } else {
-            quoted
-        };
-        let Some(Frame { kind: Opened::Object { state, discriminator }, .. }) = self.frames.last_mut() else {
+    /// Where the member leads whose name stands in this part of a text.
+    #[inline]
+    fn named(&mut self, plan: &Plan, text: &[u8], start: usize, end: usize, offset: u64) -> Result<Edge> {
+        let Some(Frame { kind: Opened::Object { state: id, discriminator }, .. }) = self.frames.last_mut() else {
             return Ok(Edge::new(Action::Drop));
         };
+        let Some(state) = plan.state(*id) else { return Ok(Edge::new(Action::Drop)) };
+        let name = text.get(start..end).unwrap_or_default();
+        let known = state.members.get_within(text, start, end);
+        // Names are compared as they are after unescaping, so that no spelling of a name gets round its rule.
+        let unescaped = match known {
+            None if name.contains(&b'\\') => string::unescape(name),
+            _ => None,
+        };
+        let name = unescaped.as_deref().map_or(name, str::as_bytes);
         if let Some(discriminator) = discriminator
             && plan.table(discriminator.table).is_none_or(|table| table.member.as_bytes() == name)
             && std::mem::replace(&mut discriminator.seen, true)
         {
             return Err(RedactError::Ambiguous { offset });
         }
-        Ok(plan.member(*state, name))
+        let edge = match unescaped {
+            Some(_) => state.members.get(name),
+            None => known,
+        };
+        Ok(*edge.unwrap_or(&state.other))
     }
 
-    /// Before a value.
+    /// Before a value, whose first mark this is.
+    #[inline]
     fn value<S: Sink + ?Sized>(
         &mut self,
         plan: &Plan,
         edge: Edge,
+        at: usize,
         out: &mut Output<'_, S>,
-        at: &mut usize,
-    ) -> Result<bool> {
-        let Some(byte) = self.lexer.peek(out.input, at).map_err(|error| self.syntax(error))? else {
-            return Ok(false);
+    ) -> Result<Option<usize>> {
+        let Some((place, byte)) = out.window.peek(at) else {
+            self.mode = Mode::Value(edge);
+            return Ok(None);
         };
-        self.check_lead(*at)?;
-        match (edge.action, byte) {
-            (Action::Keep, _) => return self.pass(Passed::Keep, edge, at, out),
-            (Action::Drop, _) => return self.pass(Passed::Drop, edge, at, out),
-            (Action::Discriminate(_), b'[') if self.in_envelope() => return self.pass(Passed::Mistyped, edge, at, out),
+        self.check_lead(place)?;
+        let fate = match (edge.action, byte) {
+            (Action::Keep, _) => Passed::Keep,
+            (Action::Drop, _) => Passed::Drop,
+            (Action::Discriminate(_), b'[') if self.in_envelope() => Passed::Mistyped,
             (Action::Choose(choice), b'[') if plan.choice(choice).is_some_and(|choice| !choice.per_item) => {
-                self.start_hold(edge, Held::Choice(choice), *at);
+                return self.start_hold(plan, edge, Held::Choice(choice), at, place, out);
             }
-            (_, b'[') => self.open_array(plan, edge, out.input, at)?,
-            (Action::Choose(choice), _) => self.start_hold(edge, Held::Choice(choice), *at),
-            (Action::Descend(state), b'{') => self.open_object(plan, edge, state, None, out.input, at)?,
-            (Action::Discriminate(table), b'{') => self.start_hold(edge, Held::Table(table), *at),
-            (Action::Scalar(kinds), byte) => {
-                let fate = match kind_of(byte) {
-                    Some(kind) if kinds.has(kind) => Passed::Keep,
-                    None if byte == b'n' && self.in_aligned() => Passed::Null,
-                    None if byte == b'n' => Passed::Keep,
-                    _ => Passed::Mistyped,
-                };
-                return self.pass(fate, edge, at, out);
+            (_, b'[') => return Ok(Some(self.open_array(plan, edge, at, place, out))),
+            (Action::Choose(choice), _) => {
+                return self.start_hold(plan, edge, Held::Choice(choice), at, place, out);
+            }
+            (Action::Descend(state), b'{') => {
+                return Ok(Some(self.open_object(plan, edge, state, None, at, place, out)));
+            }
+            (Action::Discriminate(table), b'{') => {
+                return self.start_hold(plan, edge, Held::Table(table), at, place, out);
+            }
+            (Action::Scalar(kinds), byte) => self.scalar(kinds, byte),
+            (Action::Descend(state), byte) => {
+                self.scalar(plan.state(state).map_or(Kinds::NONE, |state| state.leaves), byte)
             }
             (Action::Transform(transform), byte) => {
                 let takes = plan.transform(transform).map(Transform::takes);
-                let fits = kind_of(byte).is_some_and(|kind| takes.is_some_and(|kinds| kinds.has(kind)));
-                return self.pass(if fits { Passed::Transform(transform) } else { Passed::Mistyped }, edge, at, out);
+                match kind_of(byte).is_some_and(|kind| takes.is_some_and(|kinds| kinds.has(kind))) {
+                    true => Passed::Transform(transform),
+                    false => Passed::Mistyped,
+                }
             }
-            (Action::Descend(_) | Action::Discriminate(_), _) => return self.pass(Passed::Mistyped, edge, at, out),
+            (Action::Discriminate(_), _) => Passed::Mistyped,
+        };
+        self.pass(fate, edge, at, place, out)
+    }
+
+    /// What becomes of a value where scalars of these kinds stay.
+    #[inline]
+    fn scalar(&self, kinds: Kinds, first: u8) -> Passed {
+        match kind_of(first) {
+            Some(kind) if kinds.has(kind) => Passed::Keep,
+            None if first == b'n' && kinds != Kinds::NONE => {
+                if self.in_aligned() {
+                    Passed::Null
+                } else {
+                    Passed::Keep
+                }
+            }
+            _ => Passed::Mistyped,
         }
-        Ok(true)
     }
 
     fn after_value(&mut self) {
         self.mode = if self.frames.is_empty() { Mode::End } else { Mode::Walk };
     }
 
-    /// Makes its own what of the input is still needed, since the input goes.
+    /// Makes its own what of the window is still needed, since the window goes.
     fn settle<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) -> Result<()> {
-        let input = out.input;
+        let text = out.window.text;
         match &mut self.mode {
-            Mode::Walk | Mode::Value(_) | Mode::Enter { .. } => self.lead.settle(input),
-            Mode::Name { from, .. } => {
-                self.text.extend_from_slice(input.get(*from..).unwrap_or_default());
-                *from = 0;
-                self.lead.settle(input);
+            Mode::Walk | Mode::Value(_) | Mode::Enter { .. } => self.lead.settle(text),
+            // Its text is kept as a part of the lead, and once more to be looked up.
+            Mode::Name { offset } => {
+                if *offset < self.base {
+                    self.text.extend_from_slice(text);
+                }
+                self.lead.settle(text);
             }
             Mode::Pass(pass) => {
                 let mut pass = *pass;
-                let rest = pass.from..input.len();
+                let rest = pass.from..text.len();
                 if pass.collect && self.text.len() <= self.limits.text {
-                    self.text.extend_from_slice(input.get(rest.clone()).unwrap_or_default());
+                    self.text.extend_from_slice(text.get(rest.clone()).unwrap_or_default());
                 }
                 match pass.fate {
                     Passed::Keep => self.content(rest, out),
-                    Passed::Transform(_) => self.lead.settle(input),
+                    Passed::Transform(_) => self.lead.settle(text),
                     Passed::Drop | Passed::Mistyped | Passed::Null => {}
                 }
                 pass.from = 0;
                 self.mode = Mode::Pass(pass);
             }
             Mode::Hold(hold) => {
-                let rest = input.get(hold.from..).unwrap_or_default();
+                let rest = text.get(hold.from..).unwrap_or_default();
                 hold.from = 0;
-                self.lead.settle(input);
+                self.lead.settle(text);
                 // Charged before it is taken.
                 if self.held.len() + rest.len() > self.limits.hold {
-                    let (edge, floor) = (hold.edge, hold.floor);
-                    self.give_up(edge, floor);
+                    let (edge, rest) = (hold.edge, hold.rest);
+                    self.give_up(edge, rest);
                 } else {
                     self.held.extend_from_slice(rest);
                 }
@@ -407,12 +454,12 @@ impl Redactor {
             Mode::End => {
                 // White space behind a document that is seen stays with it.
                 if self.let_through {
-                    out.keep(self.lead.from..input.len());
+                    out.keep(self.lead.from..text.len());
                 }
                 self.lead.restart(0);
             }
         }
-        self.skeleton.settle(input);
+        self.skeleton.settle(text);
         out.flush();
         if self.skeleton.most() > self.limits.hold {
             return Err(RedactError::Envelope { limit: self.limits.hold, offset: self.base });
@@ -429,17 +476,13 @@ impl Redactor {
     }
 
     fn syntax(&self, error: SyntaxError) -> RedactError {
-        syntax(self.base, error)
+        // The end of the input is where it breaks off.
+        let offset = match error.kind {
+            SyntaxErrorKind::Truncated => self.base,
+            _ => self.base + error.offset,
+        };
+        RedactError::Syntax(SyntaxError { offset, ..error })
     }
-}
-
-fn syntax(base: u64, error: SyntaxError) -> RedactError {
-    // The end of the input is where it breaks off.
-    let offset = match error.kind {
-        SyntaxErrorKind::Truncated => base,
-        _ => base + error.offset,
-    };
-    RedactError::Syntax(SyntaxError { offset, ..error })
 }
 
 fn placed(plan: &Plan, state: StateId, place: usize, same: Edge) -> Edge {

@@ -1,4 +1,4 @@
-//! Values that are decided as a whole: kept, dropped or transformed, and passed over by the lexer alone.
+//! Values that are decided as a whole: kept, dropped or transformed, and passed over in one step.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,16 +8,38 @@ use super::super::plan::{Action, Capture, Edge, TransformId};
 use super::super::tally::{self, Fate};
 use super::super::transform::Transform;
 use super::{Mode, Redactor, Result};
-use crate::json::string;
+use crate::json::{Window, string};
 
 #[derive(Clone, Copy)]
 pub(super) struct Pass {
     pub(super) fate: Passed,
     pub(super) edge: Edge,
-    pub(super) floor: usize,
-    /// Where, in the input of now, begins what has not been let through or collected.
+    pub(super) rest: Rest,
+    /// Where, in the window, begins what has not been let through or collected.
     pub(super) from: usize,
     pub(super) collect: bool,
+}
+
+/// What ends a value that goes on beyond its window.
+#[derive(Clone, Copy)]
+pub(super) enum Rest {
+    /// A quote.
+    String,
+    /// What is no part of a number or a literal.
+    Scalar,
+    /// The bracket after which as many are open as were before the value.
+    Nested(usize),
+}
+
+impl Rest {
+    /// Behind the end of the value, where this window holds it: the place and the mark.
+    pub(super) fn end(self, window: Window<'_>) -> Option<(usize, usize)> {
+        match self {
+            Self::String => window.end_of_string(),
+            Self::Scalar => window.end_of_scalar(0).map(|end| (end, 0)),
+            Self::Nested(depth) => window.end_of_nested(depth),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,45 +60,49 @@ pub(super) enum New {
 }
 
 impl Redactor {
-    /// Starts to pass over a value that is decided as a whole.
+    /// Passes over a value that is decided as a whole, or over what of it this window holds.
+    #[inline]
     pub(super) fn pass<S: Sink + ?Sized>(
         &mut self,
         fate: Passed,
         edge: Edge,
-        at: &mut usize,
+        at: usize,
+        place: usize,
         out: &mut Output<'_, S>,
-    ) -> Result<bool> {
+    ) -> Result<Option<usize>> {
         match fate {
-            Passed::Keep => self.begin(*at, out),
-            Passed::Transform(_) => self.lead.upto = Some(*at),
-            Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(*at),
+            Passed::Keep => self.begin(place, out),
+            Passed::Transform(_) => self.lead.upto = Some(place),
+            Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(place),
         }
         if fate == Passed::Mistyped && matches!(edge.action, Action::Discriminate(_)) {
             self.withhold_envelope();
         }
         self.text.clear();
         let collect = edge.capture.is_some() || matches!(fate, Passed::Transform(_));
-        self.pass_on(Pass { fate, edge, floor: self.lexer.depth(), from: *at, collect }, out, at)
+        let pass = Pass { fate, edge, rest: self.rest(out.window, at), from: place, collect };
+        let Some((end, mark)) = out.window.end_of_value(at) else {
+            self.mode = Mode::Pass(pass);
+            return Ok(None);
+        };
+        self.passed(pass, end, out)?;
+        Ok(Some(mark))
     }
 
-    /// Goes on with it; `false` where the input is used up before its end.
-    pub(super) fn pass_on<S: Sink + ?Sized>(
-        &mut self,
-        pass: Pass,
-        out: &mut Output<'_, S>,
-        at: &mut usize,
-    ) -> Result<bool> {
-        if self.lexer.pass(pass.floor, out.input, at).map_err(|error| self.syntax(error))? {
-            self.passed(pass, *at, out)?;
-            return Ok(true);
+    /// What will end the value whose first mark this is.
+    #[inline]
+    pub(super) fn rest(&self, window: Window<'_>, at: usize) -> Rest {
+        match window.peek(at) {
+            Some((_, b'"')) => Rest::String,
+            Some((_, b'{' | b'[')) => Rest::Nested(self.frames.len()),
+            _ => Rest::Scalar,
         }
-        self.mode = Mode::Pass(pass);
-        Ok(false)
     }
 
     /// Behind a value that was decided as a whole.
+    #[inline]
     pub(super) fn passed<S: Sink + ?Sized>(&mut self, pass: Pass, end: usize, out: &mut Output<'_, S>) -> Result<()> {
-        let here = out.input.get(pass.from..end).unwrap_or_default();
+        let here = out.window.text.get(pass.from..end).unwrap_or_default();
         if let (true, false) = (pass.collect, self.text.is_empty()) {
             self.text.extend_from_slice(here);
         }
@@ -97,7 +123,7 @@ impl Redactor {
         }
         self.tally.mistyped += u64::from(pass.fate == Passed::Mistyped);
         if let Some(capture) = pass.edge.capture {
-            let here = out.input.get(pass.from..end).unwrap_or_default();
+            let here = out.window.text.get(pass.from..end).unwrap_or_default();
             self.note(capture, here);
         }
         self.lead.restart(end);
@@ -114,7 +140,7 @@ impl Redactor {
     ) -> Result<Fate> {
         let plan = Arc::clone(&self.plan);
         let text = std::mem::take(&mut self.text);
-        let whole = if text.is_empty() { out.input.get(range.clone()).unwrap_or_default() } else { &text };
+        let whole = if text.is_empty() { out.window.text.get(range.clone()).unwrap_or_default() } else { &text };
         let string = whole.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
         let value = match string {
             _ if whole.len() > self.limits.text => None,

@@ -1,0 +1,548 @@
+//! Reading a window at a time: all of it checked, its brackets, quotes and scalars laid on a [`Tape`].
+//!
+//! It says the same as the lexer's steps, in another order of work. A block of 64 bytes becomes bit maps ([`Maps`]), one
+//! bit a byte, and each rule of RFC 8259 becomes a few operations on such maps, which decide it for the whole block:
+//!
+//! - *Escapes.* Within a run of backslashes every second one escapes what follows. An addition whose carry runs through
+//!   the run tells where runs of odd length end.
+//! - *Strings.* A byte is inside of a string where the number of quotes up to it is odd: the parity of the quote map.
+//! - *Tokens.* Outside of strings: brackets, commas, colons, the quotes themselves, and the first byte of each scalar.
+//! - *What follows what.* `follow(a)` is the token after each of the tokens `a`: shift the map by one, and add to it the
+//!   map of all bytes that are no tokens; the carry runs through the gap and comes to rest on the next token. So "behind
+//!   a key stands a colon" is `follow(end of key) == colon`, for a whole block at once, and the bit that is carried out
+//!   says what the next block begins with.
+//! - *Objects and arrays* differ in what may follow a comma. Brackets are the one thing that is walked one by one, to
+//!   match them; where the innermost one changes its kind a bit toggles, and the parity of the toggles is the map of
+//!   all that lies directly in an object.
+//!
+//! Escapes other than one letter, numbers, literals and UTF-8 are checked byte by byte where they occur.
+//!
+//! The maps say that a window is wrong, and not where. Then the lexer steps through it again and finds the place; what
+//! stands before it is read once more, so that how a document came in pieces changes nothing in what is made of it.
+//! What the lexer keeps between windows is the same for both ways ([`Lexer`]), so that it can.
+
+use super::block::{BLOCK, Blocks, Maps};
+use super::grammar::{Number, Text};
+use super::lexer::{Expect, Lexer, SyntaxError, SyntaxErrorKind, UnderWay};
+use super::tape::Tape;
+
+impl Lexer {
+    /// Reads a window of the input, which goes on where the one before ended. A window is at most 4 GiB long.
+    ///
+    /// # Errors
+    /// Where the input is not JSON; the offset is that of the window. The tape then holds what stands before that place.
+    /// The lexer must not be used afterwards.
+    pub fn read(&mut self, window: &[u8], tape: &mut Tape) -> Result<(), SyntaxError> {
+        let before = self.clone();
+        if self.scan(window, tape) {
+            return Ok(());
+        }
+        let error = before.clone().first_error(window);
+        let valid = window.get(..error.offset as usize).unwrap_or_default();
+        *self = before;
+        if !self.scan(valid, tape) {
+            tape.begin(0);
+        }
+        Err(error)
+    }
+
+    fn scan(&mut self, window: &[u8], tape: &mut Tape) -> bool {
+        tape.begin(self.nesting.depth);
+        let fine = self.back_end.scan(self, window, tape);
+        tape.end();
+        fine
+    }
+
+    /// Steps to the first byte that is wrong.
+    fn first_error(mut self, window: &[u8]) -> SyntaxError {
+        let mut at = 0;
+        loop {
+            match self.next(window, &mut at) {
+                Ok(Some(_)) => {}
+                // INVARIANT: a window is refused by its maps only where a step refuses it. Were it otherwise, it stays
+                // refused.
+                Ok(None) => return SyntaxError { kind: SyntaxErrorKind::ExpectedValue, offset: 0 },
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// Reads a window; `false` where something in it is not JSON.
+#[inline(always)]
+pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
+    let Some(mut scan) = Scan::resume(lexer, window) else { return false };
+    let mut base = 0;
+    while let Some(rest) = window.get(base..).filter(|rest| !rest.is_empty()) {
+        // Behind the last byte stand spaces, which change nothing.
+        let mut padded = [b' '; BLOCK];
+        let (block, length) = match rest.first_chunk::<BLOCK>() {
+            Some(block) => (block, BLOCK),
+            None => {
+                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                (&padded, rest.len())
+            }
+        };
+        if !scan.block::<B>(lexer, window, base, block, length, tape) {
+            return false;
+        }
+        base += BLOCK;
+    }
+    scan.is_utf8(window) && scan.suspend(lexer)
+}
+
+/// What is carried from block to block: a map of one bit, at place 0, for what the last byte of a block means to the
+/// next; or a map of all ones, where the same holds for the whole of the next.
+struct Scan {
+    /// The next byte is escaped.
+    escaped: u64,
+    /// All ones within a string.
+    in_string: u64,
+    /// All ones directly within an object.
+    in_object: u64,
+    /// The last byte was of a scalar.
+    scalar: u64,
+    /// The token that comes next follows an opening bracket.
+    after_open: u64,
+    after_comma: u64,
+    after_colon: u64,
+    after_value: u64,
+    /// It follows the opening quote of a name, so it is the closing one.
+    in_name: u64,
+    after_name: u64,
+    /// Any byte that was not ASCII.
+    high: u64,
+    /// Up to where strings were checked byte by byte.
+    checked: usize,
+    /// The end of the sequence that began before this window.
+    sequence_end: usize,
+    /// Where the string or scalar stands that the window ends in.
+    text: Text,
+    under_way: UnderWay,
+}
+
+impl Scan {
+    /// Goes on from where the lexer stands. What of a sequence, an escape or a scalar comes first in this window is
+    /// checked here.
+    fn resume(lexer: &Lexer, window: &[u8]) -> Option<Self> {
+        let in_object = if lexer.nesting.in_object() { u64::MAX } else { 0 };
+        let mut scan = Self {
+            escaped: 0,
+            in_string: 0,
+            in_object,
+            scalar: 0,
+            after_open: 0,
+            after_comma: 0,
+            after_colon: 0,
+            after_value: 0,
+            in_name: 0,
+            after_name: 0,
+            high: 0,
+            checked: 0,
+            sequence_end: 0,
+            text: Text::Plain,
+            under_way: UnderWay::None,
+        };
+        match lexer.under_way {
+            UnderWay::Text { name, state } => {
+                scan.in_string = u64::MAX;
+                scan.in_name = name.into();
+                scan.escaped = matches!(state, Text::Escape { .. }).into();
+                scan.escape(state, window, 0)?;
+                scan.sequence_end = scan.checked;
+            }
+            UnderWay::None => match lexer.expect {
+                Expect::Value => scan.after_colon = 1,
+                Expect::ValueOrEnd | Expect::NameOrEnd => scan.after_open = 1,
+                Expect::Name => scan.after_comma = 1,
+                Expect::Colon => scan.after_name = 1,
+                Expect::CommaOrEnd | Expect::Nothing => scan.after_value = 1,
+            },
+            scalar => {
+                scan.scalar = 1;
+                scan.after_value = 1;
+                scan.scalar(scalar, window, 0)?;
+            }
+        }
+        Some(scan)
+    }
+
+    /// Leaves the lexer where the window ends.
+    fn suspend(self, lexer: &mut Lexer) -> bool {
+        lexer.expect = if self.under_way != UnderWay::None {
+            Expect::Value
+        } else if self.after_comma != 0 && self.in_object != 0 {
+            Expect::Name
+        } else if self.after_open != 0 && self.in_object != 0 {
+            Expect::NameOrEnd
+        } else if self.after_open != 0 {
+            Expect::ValueOrEnd
+        } else if self.after_name != 0 {
+            Expect::Colon
+        } else if self.after_value == 0 {
+            Expect::Value
+        } else if lexer.nesting.depth == 0 {
+            Expect::Nothing
+        } else {
+            Expect::CommaOrEnd
+        };
+        lexer.under_way = if self.in_string != 0 {
+            let state =
+                if self.escaped != 0 && self.text == Text::Plain { Text::Escape { low: false } } else { self.text };
+            UnderWay::Text { name: self.in_name != 0, state }
+        } else {
+            self.under_way
+        };
+        true
+    }
+
+    /// Checks the next block, of which as many bytes are of the window.
+    #[inline(always)]
+    fn block<B: Blocks>(
+        &mut self,
+        lexer: &mut Lexer,
+        window: &[u8],
+        base: usize,
+        block: &[u8; BLOCK],
+        length: usize,
+        tape: &mut Tape,
+    ) -> bool {
+        let maps = B::maps(block);
+        let valid = if length == BLOCK { u64::MAX } else { (1 << length) - 1 };
+        self.high |= maps.high;
+
+        let escaped = self.escaped_bytes(maps.backslash, length);
+        let quote = maps.quote & !escaped;
+        let inside = B::parity(quote) ^ self.in_string;
+        self.in_string = spread(inside);
+        let outside = !(inside | quote);
+        let mut wrong = maps.control & inside & valid;
+        if escaped & valid != 0 && !self.escapes(escaped & valid, window, base) {
+            return false;
+        }
+
+        let Maps { open, close, comma, colon, .. } = maps;
+        let (open, close, comma, colon) = (open & outside, close & outside, comma & outside, colon & outside);
+        let scalar = outside & !(maps.space | open | close | comma | colon);
+        let scalar_start = scalar & !(scalar << 1 | self.scalar);
+        self.scalar = scalar >> (length - 1) & 1;
+        let marks = open | close | quote | scalar_start;
+        let tokens = marks | comma | colon;
+
+        if tokens == 0 {
+            return wrong == 0;
+        }
+
+        let first_mark = tape.marks();
+        tape.mark(base, marks);
+        let mark_of = |bit: u64| first_mark + (marks & (bit - 1)).count_ones() as usize;
+        let Some((in_object, in_none)) = self.brackets::<B>(lexer, block, open, close, mark_of, tape) else {
+            return false;
+        };
+        wrong |= comma & in_none;
+
+        let gap = !tokens;
+        let follow = |these: u64, carry: &mut u64| {
+            let (next, carried) = (these << 1 | *carry).overflowing_add(gap);
+            // INVARIANT: the last byte is one of `these`, or of a gap, and not both.
+            *carry = these >> 63 | u64::from(carried);
+            next & tokens
+        };
+        let start = open | scalar_start | (quote & inside);
+        let behind_comma = follow(comma, &mut self.after_comma);
+        let behind_open = follow(open, &mut self.after_open);
+        let first = behind_comma | behind_open;
+        let name = first & in_object & quote;
+        // In an object a name comes first, in an array a value; an end only behind the opening bracket.
+        wrong |= first & in_object & !(quote | close) | first & !in_object & !(start | close) | behind_comma & close;
+        let name_end = follow(name, &mut self.in_name);
+        wrong |= follow(name_end, &mut self.after_name) ^ colon;
+        wrong |= follow(colon, &mut self.after_colon) & !start;
+        let value_end = (quote & !inside & !name_end) | close | scalar_start;
+        let behind_value = follow(value_end, &mut self.after_value);
+        wrong |= behind_value & !(comma | close);
+
+        let mut scalars = scalar_start;
+        while scalars != 0 {
+            let place = base + scalars.trailing_zeros() as usize;
+            scalars &= scalars - 1;
+            if self.scalar_at(window, place).is_none() {
+                return false;
+            }
+        }
+        wrong == 0
+    }
+
+    /// Which bytes a backslash escapes.
+    #[inline(always)]
+    fn escaped_bytes(&mut self, backslash: u64, length: usize) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        if backslash == 0 {
+            return std::mem::replace(&mut self.escaped, 0) & 1;
+        }
+        // A backslash that is escaped itself escapes nothing.
+        let backslash = backslash & !self.escaped;
+        let behind = backslash << 1 | self.escaped;
+        // Runs that begin at an odd place are carried off by the sum, those at an even one stay: what is behind a run
+        // is escaped where its length is odd, which is where begin and end differ in being odd.
+        let (even_runs, carried) = (backslash & !EVEN & !behind).overflowing_add(backslash);
+        let escaped = (EVEN ^ (even_runs << 1)) & behind;
+        self.escaped = if length == BLOCK { carried.into() } else { escaped >> length & 1 };
+        escaped
+    }
+
+    /// Matches the brackets of a block, and tells which of its bytes lie directly within an object, and which within
+    /// nothing; `None` where one has no partner or they nest too deep.
+    #[inline(always)]
+    fn brackets<B: Blocks>(
+        &mut self,
+        lexer: &mut Lexer,
+        block: &[u8; BLOCK],
+        open: u64,
+        close: u64,
+        mark_of: impl Fn(u64) -> usize,
+        tape: &mut Tape,
+    ) -> Option<(u64, u64)> {
+        let nesting = &mut lexer.nesting;
+        let mut in_none = if nesting.depth == 0 { u64::MAX } else { 0 };
+        let mut rest = open | close;
+        if rest == 0 {
+            return Some((self.in_object, in_none));
+        }
+        let mut toggles = 0;
+        let mut object = self.in_object != 0;
+        while rest != 0 {
+            let bit = rest & rest.wrapping_neg();
+            let curly = *block.get(rest.trailing_zeros() as usize & (BLOCK - 1))? & 0x20 != 0;
+            rest ^= bit;
+            let around = object;
+            if open & bit != 0 {
+                if nesting.depth == lexer.max_depth {
+                    return None;
+                }
+                if nesting.depth == 0 {
+                    in_none &= bit - 1;
+                }
+                nesting.push(curly);
+                object = curly;
+                tape.opened(mark_of(bit));
+            } else {
+                if nesting.depth == 0 || object != curly {
+                    return None;
+                }
+                nesting.pop();
+                object = nesting.in_object();
+                if nesting.depth == 0 {
+                    in_none |= !(bit | (bit - 1));
+                }
+                tape.closed(mark_of(bit));
+            }
+            toggles |= if around == object { 0 } else { bit };
+        }
+        // A bracket itself lies in what was innermost before it.
+        let in_object = B::parity(toggles) ^ toggles ^ self.in_object;
+        self.in_object = if object { u64::MAX } else { 0 };
+        Some((in_object, in_none))
+    }
+
+    /// Checks what stands behind the backslashes of a block.
+    fn escapes(&mut self, escaped: u64, window: &[u8], base: usize) -> bool {
+        let mut rest = escaped;
+        while rest != 0 {
+            let place = base + rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            if place >= self.checked && self.escape(Text::Escape { low: false }, window, place).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Steps from within an escape or a sequence to plain content.
+    fn escape(&mut self, mut state: Text, window: &[u8], mut place: usize) -> Option<()> {
+        while state != Text::Plain
+            && let Some(byte) = window.get(place)
+        {
+            state = state.after(*byte).ok()?;
+            place += 1;
+        }
+        self.checked = place;
+        self.text = state;
+        Some(())
+    }
+
+    /// Checks the scalar that begins at this place.
+    #[inline(always)]
+    fn scalar_at(&mut self, window: &[u8], place: usize) -> Option<()> {
+        let state = match window.get(place)? {
+            b'-' => UnderWay::Number(Number::Minus),
+            b'0' => UnderWay::Number(Number::Zero),
+            b'1'..=b'9' => UnderWay::Number(Number::Integer),
+            b't' => UnderWay::Literal { rest: b"rue" },
+            b'f' => UnderWay::Literal { rest: b"alse" },
+            b'n' => UnderWay::Literal { rest: b"ull" },
+            _ => return None,
+        };
+        self.scalar(state, window, place + 1)
+    }
+
+    /// Steps through a scalar to its end.
+    #[inline]
+    fn scalar(&mut self, state: UnderWay, window: &[u8], mut place: usize) -> Option<()> {
+        self.under_way = match state {
+            UnderWay::Number(mut state) => loop {
+                let Some(byte) = window.get(place) else { break UnderWay::Number(state) };
+                match state.after(*byte) {
+                    Some(next) => state = next,
+                    None if state.may_end() && ends_scalar(*byte) => break UnderWay::None,
+                    None => return None,
+                }
+                place += 1;
+            },
+            UnderWay::Literal { mut rest } => loop {
+                match (window.get(place), rest.split_first()) {
+                    (None, _) => break UnderWay::Literal { rest },
+                    (Some(byte), None) if ends_scalar(*byte) => break UnderWay::None,
+                    (Some(byte), Some((wanted, others))) if byte == wanted => rest = others,
+                    _ => return None,
+                }
+                place += 1;
+            },
+            UnderWay::Text { .. } | UnderWay::None => return None,
+        };
+        Some(())
+    }
+
+    /// Checks that what is not ASCII is UTF-8, as far as the window goes.
+    fn is_utf8(&mut self, window: &[u8]) -> bool {
+        if self.high == 0 {
+            return true;
+        }
+        let rest = window.get(self.sequence_end..).unwrap_or_default();
+        match str::from_utf8(rest) {
+            Ok(_) => true,
+            Err(error) if error.error_len().is_some() => false,
+            // A sequence that the window cuts: the steps say how it may go on.
+            Err(error) => {
+                self.text = Text::Plain;
+                rest.get(error.valid_up_to()..).unwrap_or_default().iter().all(|byte| match self.text.after(*byte) {
+                    Ok(state) => {
+                        self.text = state;
+                        true
+                    }
+                    Err(_) => false,
+                })
+            }
+        }
+    }
+}
+
+/// All ones where the highest bit is one, else none.
+#[inline(always)]
+fn spread(bits: u64) -> u64 {
+    ((bits as i64) >> 63) as u64
+}
+
+/// Whether a number or a literal may end before this byte. What may follow it is another rule.
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::{BackEnd, TokenKind};
+
+    /// What a text is by steps: an error, or its tokens.
+    fn steps(text: &[u8]) -> Result<Vec<(usize, u8)>, SyntaxError> {
+        let (mut lexer, mut at, mut marks) = (Lexer::new(64), 0, Vec::new());
+        while let Some(token) = lexer.next(text, &mut at)? {
+            marks.push((token.start, text[token.start]));
+            if matches!(token.kind, TokenKind::Name | TokenKind::String) {
+                marks.push((token.end - 1, b'"'));
+            }
+        }
+        lexer.finish().map(|_| marks)
+    }
+
+    /// The same by windows of these sizes, in turn.
+    fn windows(text: &[u8], sizes: &[usize], back_end: BackEnd) -> Result<Vec<(usize, u8)>, SyntaxError> {
+        let (mut lexer, mut tape, mut base, mut marks) = (Lexer::new(64).on(back_end), Tape::new(), 0, Vec::new());
+        for size in sizes.iter().cycle() {
+            if base == text.len() {
+                break;
+            }
+            let window = &text[base..text.len().min(base + size)];
+            lexer
+                .read(window, &mut tape)
+                .map_err(|error| SyntaxError { offset: error.offset + base as u64, ..error })?;
+            let read = tape.window(window);
+            marks.extend((0..).map_while(|mark| read.peek(mark)).map(|(place, byte)| (base + place, byte)));
+            base += window.len();
+        }
+        lexer.finish().map(|_| marks)
+    }
+
+    /// Text that is JSON, or was until something happened to it, behind something that moves it off the blocks.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let json = crate::json::node::tests::any_json().prop_map(|value| value.to_string().into_bytes());
+        let hostile = "[\\[\\]{}\",:a\\\\u0-9 .etrufalsnE+-]{0,200}".prop_map(String::into_bytes);
+        let filler = prop_oneof![Just(Vec::new()), (0..140usize).prop_map(|n| vec![b' '; n])];
+        let piece = prop_oneof![
+            4 => json.boxed(),
+            2 => hostile.boxed(),
+            1 => proptest::collection::vec(any::<u8>(), 0..20).boxed(),
+            2 => "[\\PC\\\\\"]{0,150}".prop_map(|text| serde_json::to_vec(&text).unwrap()).boxed(),
+            1 => "(\\\\u[dD][89a-f][0-9a-f]{2}|\\\\[\"nu/]|\\\\{1,70}|é|x){0,40}".prop_map(|text| format!("\"{text}\"").into_bytes()).boxed(),
+        ];
+        (filler, proptest::collection::vec(piece, 1..4), 0..3usize, any::<(usize, u8)>()).prop_map(
+            |(mut text, pieces, form, (place, byte))| {
+                text.push(b'[');
+                text.extend(pieces.join(&b','));
+                text.push(b']');
+                let place = place % text.len();
+                match form {
+                    0 => {}
+                    1 => text[place] = byte,
+                    _ => text.truncate(place),
+                }
+                text
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+        #[test]
+        fn windows_say_what_steps_say(text in text(), sizes in proptest::collection::vec(1..200usize, 1..4)) {
+            let steps = steps(&text);
+            for back_end in BackEnd::all() {
+                for sizes in [&[text.len()], sizes.as_slice(), &[1]] {
+                    prop_assert_eq!(&windows(&text, sizes, back_end), &steps, "{} in windows of {:?}", back_end.name(), sizes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_passed_over_in_one_step_within_a_window_and_beyond() {
+        let text = br#"{"a":[1,{"b":"]"}],"c":true}"#;
+        let (mut lexer, mut tape) = (Lexer::new(8), Tape::new());
+        lexer.read(text, &mut tape).unwrap();
+        let window = tape.window(text);
+        assert_eq!(window.end_of_value(0), Some((text.len(), 16)));
+        assert_eq!(window.end_of_value(3), Some((18, 12)));
+        assert_eq!(window.end_of_value(14), Some((27, 15)));
+        for cut in 6..18 {
+            let mut lexer = Lexer::new(8);
+            lexer.read(&text[..cut], &mut tape).unwrap();
+            assert_eq!(tape.window(&text[..cut]).end_of_value(3), None, "cut at {cut}");
+            lexer.read(&text[cut..], &mut tape).unwrap();
+            let rest = tape.window(&text[cut..]);
+            assert_eq!(rest.end_of_nested(1).map(|(end, _)| end), Some(18 - cut), "cut at {cut}");
+            assert_eq!(rest.end_of_nested(0).map(|(end, _)| end), Some(text.len() - cut), "cut at {cut}");
+        }
+    }
+}

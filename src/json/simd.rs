@@ -1,0 +1,199 @@
+//! The instruction sets that compare 64 bytes at once, and the one place of this crate where code is unsafe.
+//!
+//! # Safety
+//! Two things are unsafe here. Instructions that the machine may not have: a [`BackEnd`] but the plain one is made by
+//! [`BackEnd::all`] alone, which asks the machine; so whoever holds one may run it. Loads from memory: each is of a whole
+//! block, a reference to 64 bytes, in parts that add up to those 64, with instructions that ask for no alignment.
+#![allow(unsafe_code, reason = "vector instructions; the argument stands above")]
+
+use super::block::Plain;
+use super::lexer::Lexer;
+use super::read::scan;
+use super::tape::Tape;
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackEnd(Set);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Plain,
+}
+
+impl BackEnd {
+    /// The fastest.
+    pub fn best() -> Self {
+        Self::all().next().unwrap_or(Self(Set::Plain))
+    }
+
+    /// All that this machine has, the fastest first. They differ in speed alone; to name one is for tests and benches.
+    pub fn all() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let sets = {
+            let words = is_x86_feature_detected!("pclmulqdq")
+                && is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2");
+            let avx2 = words && is_x86_feature_detected!("avx2");
+            let avx512 = avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            [avx512.then_some(Set::Avx512), avx2.then_some(Set::Avx2), Some(Set::Plain)]
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let sets = [Some(Set::Plain)];
+        sets.into_iter().flatten().map(Self)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "AVX2",
+            Set::Plain => "plain",
+        }
+    }
+
+    /// Reads a window; `false` where something in it is not JSON.
+    pub(super) fn scan(self, lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
+        match self.0 {
+            // SAFETY: the machine has these instructions, since there is this value.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { x86::scan_avx512(lexer, window, tape) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { x86::scan_avx2(lexer, window, tape) },
+            Set::Plain => scan::<Plain>(lexer, window, tape),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::super::block::{BLOCK, Blocks, Maps};
+    use super::{Lexer, Tape, scan};
+
+    /// By the lower half of a byte, the one character of white space that has it; elsewhere a byte that has it not.
+    #[rustfmt::skip]
+    const SPACES: [u8; 16] = [
+        b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0xff, b'\r', 0xff, 0,
+    ];
+
+    // The whole scan is compiled once for each set: all that it calls is inlined into the function that has the feature.
+
+    #[target_feature(enable = "avx512f,avx512bw,avx2,pclmulqdq,popcnt,lzcnt,bmi1,bmi2")]
+    pub(super) fn scan_avx512(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
+        scan::<Avx512>(lexer, window, tape)
+    }
+
+    #[target_feature(enable = "avx2,pclmulqdq,popcnt,lzcnt,bmi1,bmi2")]
+    pub(super) fn scan_avx2(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
+        scan::<Avx2>(lexer, window, tape)
+    }
+
+    pub(super) struct Avx512;
+
+    impl Blocks for Avx512 {
+        #[inline(always)]
+        fn maps(block: &[u8; BLOCK]) -> Maps {
+            // SAFETY: only `scan_avx512` comes here, where the machine has AVX-512 F and BW; the load is of the 64 bytes.
+            unsafe {
+                let bytes = _mm512_loadu_si512(block.as_ptr().cast());
+                let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+                let spaces = _mm512_broadcast_i32x4(_mm_loadu_si128(SPACES.as_ptr().cast()));
+                let equal = |bytes, byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8));
+                Maps {
+                    quote: equal(bytes, b'"'),
+                    backslash: equal(bytes, b'\\'),
+                    open: equal(lower, b'{'),
+                    close: equal(lower, b'}'),
+                    comma: equal(bytes, b','),
+                    colon: equal(bytes, b':'),
+                    space: _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(spaces, bytes), bytes),
+                    control: _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
+                    high: _mm512_movepi8_mask(bytes),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn parity(bits: u64) -> u64 {
+            parity(bits)
+        }
+    }
+
+    pub(super) struct Avx2;
+
+    impl Blocks for Avx2 {
+        #[inline(always)]
+        fn maps(block: &[u8; BLOCK]) -> Maps {
+            // SAFETY: only `scan_avx2` comes here, where the machine has AVX2; the loads are of the first and the last
+            // 32 of the 64 bytes.
+            unsafe {
+                let halves = [
+                    _mm256_loadu_si256(block.as_ptr().cast()),
+                    _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast()),
+                ];
+                let map = |of: &dyn Fn(__m256i) -> __m256i| {
+                    let [low, high] = halves.map(|half| _mm256_movemask_epi8(of(half)) as u32);
+                    u64::from(low) | u64::from(high) << 32
+                };
+                let equal = |bytes, byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8));
+                let lower = |bytes| _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+                let spaces = _mm256_broadcastsi128_si256(_mm_loadu_si128(SPACES.as_ptr().cast()));
+                let most = _mm256_set1_epi8(0x1f);
+                Maps {
+                    quote: map(&|bytes| equal(bytes, b'"')),
+                    backslash: map(&|bytes| equal(bytes, b'\\')),
+                    open: map(&|bytes| equal(lower(bytes), b'{')),
+                    close: map(&|bytes| equal(lower(bytes), b'}')),
+                    comma: map(&|bytes| equal(bytes, b',')),
+                    colon: map(&|bytes| equal(bytes, b':')),
+                    space: map(&|bytes| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(spaces, bytes), bytes)),
+                    control: map(&|bytes| _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, most), most)),
+                    high: map(&|bytes| bytes),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn parity(bits: u64) -> u64 {
+            parity(bits)
+        }
+    }
+
+    /// Multiplying without carries by all ones adds up, at each bit, it and those below, modulo two.
+    #[inline(always)]
+    fn parity(bits: u64) -> u64 {
+        // SAFETY: only the scans above come here, where the machine has PCLMULQDQ.
+        unsafe {
+            let product = _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(bits as i64), _mm_set1_epi8(-1));
+            _mm_cvtsi128_si64(product) as u64
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::super::super::block::tests::is_exact;
+        use super::*;
+        use crate::json::BackEnd;
+
+        #[test]
+        fn each_set_says_of_a_block_what_the_plain_form_says() {
+            for back_end in BackEnd::all() {
+                match back_end.name() {
+                    "AVX-512" => is_exact::<Avx512>(),
+                    "AVX2" => is_exact::<Avx2>(),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
