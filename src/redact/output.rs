@@ -149,6 +149,14 @@ impl Skeleton {
         self.parts.push(Part::Input(range));
     }
 
+    /// What came in earlier windows, if anything did.
+    #[inline]
+    pub(super) fn put_carried(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.put(bytes);
+        }
+    }
+
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.grow(bytes.len());
         let start = self.made.len();

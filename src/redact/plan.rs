@@ -185,6 +185,13 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether the end of an object or array is more than its bracket.
+    pub(super) fn ends_with_more(&self) -> bool {
+        !self.append.is_empty() || self.ensure.is_some() || self.stamp.is_some() || self.leaves != Kinds::NONE
+    }
+}
+
 impl Default for State {
     fn default() -> Self {
         Self::new()

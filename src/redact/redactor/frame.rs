@@ -1,7 +1,7 @@
 //! Objects and arrays that are decided member by member.
 
 use super::super::output::{Mark, Output, Sink};
-use super::super::plan::{Action, Edge, Kinds, OwnerId, Plan, StateId, TableId};
+use super::super::plan::{Action, Edge, Kinds, OwnerId, Plan, State, StateId, TableId};
 use super::super::tally::Fate;
 use super::{Mode, Redactor, Result};
 
@@ -14,13 +14,15 @@ pub(super) struct Frame {
     pub(super) begin: u64,
     /// Whether anything of it has been let through, so that a comma is due.
     pub(super) emitted: bool,
+    /// How many items, of an aligned array, wait as `null`.
+    pub(super) nulls: usize,
     /// Whether a value in it closed with a stamp or an ensured member.
     pub(super) ensured: bool,
 }
 
 pub(super) enum Opened {
     Object { state: StateId, discriminator: Option<Discriminator> },
-    Array { items: Edge, state: Option<StateId>, place: usize, aligned: bool, nulls: usize },
+    Array { items: Edge, state: Option<StateId>, place: usize, aligned: bool },
 }
 
 #[derive(Clone, Copy)]
@@ -103,7 +105,7 @@ impl Redactor {
             None => matches!(edge.action, Action::Scalar(_)),
         };
         let items = Edge { element: None, ..edge };
-        self.open(edge, Opened::Array { items, state, place: 0, aligned, nulls: 0 }, at, place, out)
+        self.open(edge, Opened::Array { items, state, place: 0, aligned }, at, place, out)
     }
 
     /// Opens a frame, whose lead and bracket go to the skeleton. Answers the mark behind the bracket.
@@ -117,12 +119,10 @@ impl Redactor {
         out: &mut Output<'_, S>,
     ) -> usize {
         let mark = self.skeleton.mark();
-        self.stage_lead(place, out.window.text);
-        self.skeleton.keep(place..place + 1);
+        self.stage_lead(place, place + 1, out.window.text);
         let begin = self.base + place as u64 + 1;
-        self.frames.push(Frame { kind, mark, edge, begin, emitted: false, ensured: false });
+        self.frames.push(Frame { kind, mark, edge, begin, emitted: false, nulls: 0, ensured: false });
         self.lead.restart(place + 1);
-        self.mode = Mode::Walk;
         at + 1
     }
 
@@ -140,7 +140,7 @@ impl Redactor {
                 self.open_frames(out);
             }
         }
-        if stays {
+        if stays && self.ends_with_more(plan) {
             self.append(plan, out);
             if self.is_empty_leaf(plan) {
                 self.open_frames(out);
@@ -149,11 +149,11 @@ impl Redactor {
         let stays = stays && self.opened > depth;
         let Some(frame) = self.frames.pop() else { return Ok(()) };
         if stays {
-            if let Opened::Array { aligned: true, nulls, .. } = frame.kind {
-                (0..nulls).for_each(|_| self.made(b",null", out));
+            (0..frame.nulls).for_each(|_| self.made(b",null", out));
+            if !self.lead.carried.is_empty() {
+                let carried = std::mem::take(&mut self.lead.carried);
+                self.made(&carried, out);
             }
-            let carried = std::mem::take(&mut self.lead.carried);
-            self.made(&carried, out);
             self.content(self.lead.from..end, out);
         } else {
             self.skeleton.truncate(frame.mark);
@@ -173,12 +173,29 @@ impl Redactor {
         if let Some(parent) = self.frames.last_mut() {
             parent.ensured |= frame.ensured;
         }
-        if let (false, Some(nulls)) = (stays, self.nulls()) {
-            *nulls += 1;
+        if !stays {
+            self.one_null_more(Fate::Withheld);
         }
         self.lead.restart(end);
-        self.after_value();
+        if self.frames.is_empty() {
+            self.mode = Mode::End;
+        }
         Ok(())
+    }
+
+    /// Whether the state of the innermost frame may add to its end, or keep it for nothing.
+    #[inline]
+    fn ends_with_more(&mut self, plan: &Plan) -> bool {
+        let Some(frame) = self.frames.last_mut() else { return false };
+        let state = match frame.kind {
+            Opened::Object { state, .. } => Some(state),
+            Opened::Array { state, .. } => state,
+        };
+        let more = state.and_then(|id| plan.state(id)).is_some_and(State::ends_with_more);
+        if !more && matches!(frame.kind, Opened::Object { .. }) {
+            frame.ensured = false;
+        }
+        more
     }
 
     /// Writes what a state adds at the end of its objects and arrays.
@@ -244,14 +261,5 @@ impl Redactor {
 
     pub(super) fn in_aligned(&self) -> bool {
         matches!(self.frames.last(), Some(Frame { kind: Opened::Array { aligned: true, .. }, .. }))
-    }
-
-    /// How many items of the innermost frame, an aligned array, wait as `null`.
-    #[inline]
-    pub(super) fn nulls(&mut self) -> Option<&mut usize> {
-        match self.frames.last_mut() {
-            Some(Frame { kind: Opened::Array { aligned: true, nulls, .. }, .. }) => Some(nulls),
-            _ => None,
-        }
     }
 }

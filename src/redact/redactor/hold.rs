@@ -66,7 +66,7 @@ impl Redactor {
             (First::Unseen, _) => {
                 self.withheld(edge);
                 let edge = Edge { capture: None, ..edge };
-                return self.pass(Passed::Drop, edge, at, place, out);
+                return self.pass(plan, Passed::Drop, edge, at, place, out);
             }
             _ => {}
         }
@@ -96,7 +96,7 @@ impl Redactor {
     }
 
     /// Goes on with a value that began before this window.
-    pub(super) fn hold_on<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) -> Result<Option<usize>> {
+    pub(super) fn hold_on<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) -> Result<Option<usize>> {
         let Mode::Hold(hold) = std::mem::replace(&mut self.mode, Mode::End) else { return Ok(None) };
         if hold.first && out.window.place(0).is_some() {
             // Its first member may be whole now: what was held and the window are walked as one.
@@ -109,7 +109,7 @@ impl Redactor {
         }
         match hold.rest.end(out.window) {
             Some((end, mark)) => {
-                self.held_to_end(*hold, end, out)?;
+                self.held_to_end(plan, *hold, end, out)?;
                 Ok(Some(mark))
             }
             None => {
@@ -122,6 +122,7 @@ impl Redactor {
     /// Decides a value that began before this window and ends in it.
     pub(super) fn held_to_end<S: Sink + ?Sized>(
         &mut self,
+        plan: &Plan,
         hold: Hold,
         end: usize,
         out: &mut Output<'_, S>,
@@ -133,15 +134,14 @@ impl Redactor {
             return Ok(());
         }
         held.extend_from_slice(here);
-        let plan = std::sync::Arc::clone(&self.plan);
-        match self.decided(&plan, hold.edge, hold.what, &held, hold.offset)? {
+        match self.decided(plan, hold.edge, hold.what, &held, hold.offset)? {
             Some(mode) => {
                 self.mode = mode;
                 self.replay(held, hold.offset, out)?;
                 self.resume_at(end);
                 // A number or a literal might go on, for all that was replayed tells.
                 if let Mode::Pass(pass) = self.mode {
-                    self.passed(pass, end, out)?;
+                    self.pass_ended(plan, pass, end, out);
                 }
             }
             None => self.withheld_whole(hold.edge, end),
@@ -208,9 +208,7 @@ impl Redactor {
     fn withheld_whole(&mut self, edge: Edge, end: usize) {
         self.withheld(edge);
         self.tally.count(edge.element, Fate::Withheld);
-        if let Some(nulls) = self.nulls() {
-            *nulls += 1;
-        }
+        self.one_null_more(Fate::Withheld);
         self.lead.restart(end);
         self.after_value();
     }
@@ -228,7 +226,7 @@ impl Redactor {
         self.withheld(edge);
         self.lead.restart(0);
         let edge = Edge { capture: None, ..edge };
-        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, rest, from: 0, collect: false });
+        self.mode = Mode::Pass(Pass { fate: Passed::Drop, edge, rest, from: 0 });
     }
 
     fn withheld(&mut self, edge: Edge) {

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::super::output::{Output, Sink};
 use super::Redactor;
-use super::frame::Opened;
 
 /// What stands between a value and the one before it.
 #[derive(Default)]
@@ -19,23 +18,31 @@ pub(super) struct Lead {
 
 impl Redactor {
     /// Makes way for a value that is kept and begins at this place: frames, lead, comma.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
-        self.open_frames(out);
-        let plain = self.lead.carried.is_empty() && self.skeleton.is_empty() && self.envelopes.is_empty();
-        if plain && self.last_emitted() && self.nulls().is_none_or(|nulls| *nulls == 0) {
+        let flows = self.opened == self.frames.len()
+            && self.skeleton.is_empty()
+            && self.envelopes.is_empty()
+            && self.lead.carried.is_empty()
+            && self.frames.last().is_some_and(|frame| frame.emitted && frame.nulls == 0);
+        if flows {
             out.keep(self.lead.from..at);
+            self.lead.restart(at);
         } else {
-            self.stage_lead(at, out.window.text);
-            if self.envelopes.is_empty() {
-                self.skeleton.flush(out);
-            }
+            self.begin_anew(at, out);
+        }
+    }
+
+    /// The same for the first value of a frame, and whatever else does not just go on.
+    fn begin_anew<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
+        self.open_frames(out);
+        self.stage_lead(at, at, out.window.text);
+        if self.envelopes.is_empty() {
+            self.skeleton.flush(out);
         }
         if let Some(frame) = self.frames.last_mut() {
             frame.emitted = true;
-            if let Opened::Array { nulls, .. } = &mut frame.kind {
-                *nulls = 0;
-            }
+            frame.nulls = 0;
         }
         self.lead.restart(at);
     }
@@ -46,27 +53,30 @@ impl Redactor {
         self.begin(at, out);
     }
 
-    /// Puts the lead of a value that begins at this place on the skeleton, with its comma if one is due.
-    pub(super) fn stage_lead(&mut self, at: usize, input: &[u8]) {
-        let emitted = self.last_emitted();
-        if let Some(nulls) = self.nulls().map(|nulls| *nulls).filter(|nulls| *nulls > 0) {
-            if emitted {
+    /// Puts the lead of a value that begins at this place on the skeleton, with its comma if one is due, and with what
+    /// of the value goes with it.
+    pub(super) fn stage_lead(&mut self, at: usize, upto: usize, input: &[u8]) {
+        let from = self.lead.from;
+        let carried = &self.lead.carried;
+        let Some(frame) = self.frames.last() else {
+            self.skeleton.put_carried(carried);
+            self.skeleton.keep(from..upto);
+            return;
+        };
+        if frame.nulls > 0 {
+            if frame.emitted {
                 self.skeleton.put(b",");
             }
-            self.skeleton.put(&b"null,".repeat(nulls));
+            self.skeleton.put(&b"null,".repeat(frame.nulls));
+            self.skeleton.keep(at..upto);
             return;
         }
-        let carried = std::mem::take(&mut self.lead.carried);
-        let range = self.lead.from..at;
-        let here = input.get(range.clone()).unwrap_or_default();
-        // A comma stands before each member but the first; where nothing was let through before it, it goes.
-        let skip = if emitted { 0 } else { comma_end(&carried, here) };
-        if let Some(rest @ [_, ..]) = carried.get(skip..) {
-            self.skeleton.put(rest);
-        }
-        self.skeleton.keep(range.start + skip.saturating_sub(carried.len())..range.end);
-        self.lead.carried = carried;
-        self.lead.carried.clear();
+        // A comma stands before each member and item but the first; where nothing was let through before it, it goes.
+        let is_first = frame.begin == self.base + from as u64 - carried.len() as u64;
+        let skip =
+            if frame.emitted || is_first { 0 } else { behind_comma(carried, input.get(from..at).unwrap_or_default()) };
+        self.skeleton.put_carried(carried.get(skip..).unwrap_or_default());
+        self.skeleton.keep(from + skip.saturating_sub(carried.len())..upto);
     }
 
     /// Marks each frame as one that stays, since something in it does, and lets the skeleton go.
@@ -79,9 +89,7 @@ impl Redactor {
             let last = self.frames.len() - 1;
             for frame in self.frames.iter_mut().take(last).skip(first) {
                 frame.emitted = true;
-                if let Opened::Array { nulls, .. } = &mut frame.kind {
-                    *nulls = 0;
-                }
+                frame.nulls = 0;
             }
             self.opened = self.frames.len();
         }
@@ -101,7 +109,7 @@ impl Redactor {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn content<S: Sink + ?Sized>(&mut self, range: Range<usize>, out: &mut Output<'_, S>) {
         if self.envelopes.is_empty() {
             self.let_through = true;
@@ -124,7 +132,7 @@ impl Redactor {
 
 impl Lead {
     /// The lead of the next value begins here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn restart(&mut self, at: usize) {
         self.carried.clear();
         self.from = at;
@@ -138,12 +146,11 @@ impl Lead {
     }
 }
 
-/// Behind the comma that a lead begins with, or 0 where it begins with none.
-fn comma_end(carried: &[u8], here: &[u8]) -> usize {
-    carried
-        .iter()
-        .chain(here)
-        .position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
-        .filter(|at| carried.get(*at).or_else(|| here.get(at - carried.len())) == Some(&b','))
-        .map_or(0, |at| at + 1)
+/// Behind the comma that a lead holds.
+fn behind_comma(carried: &[u8], here: &[u8]) -> usize {
+    if let (true, Some(b',')) = (carried.is_empty(), here.first()) {
+        return 1;
+    }
+    // Before the comma stands white space alone.
+    carried.iter().chain(here).position(|byte| *byte == b',').map_or(0, |at| at + 1)
 }

@@ -100,7 +100,9 @@ pub struct Redactor {
     opened: usize,
     skeleton: Skeleton,
     lead: Lead,
+    /// What came in earlier windows of a name, or of a value whose text is looked at; empty between them.
     text: Vec<u8>,
+    /// What came in earlier windows of a value that is held.
     held: Vec<u8>,
     fragments: Vec<Box<str>>,
     /// The place of the input of now within the document.
@@ -112,7 +114,7 @@ pub struct Redactor {
 
 /// What comes next.
 enum Mode {
-    /// A member or an item of the innermost frame, or its end; or the document itself.
+    /// The document itself, or a member or an item of the innermost frame, or its end.
     Walk,
     /// The rest of the name of a member, which began at this place of the document.
     Name { offset: u64 },
@@ -186,13 +188,14 @@ impl Redactor {
             let nothing = Tape::new();
             let mut out = Output::new(nothing.window(&[]), None, sink);
             if scalar_ended {
+                let plan = Arc::clone(&redactor.plan);
                 if let Mode::Hold(_) = redactor.mode
                     && let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::End)
                 {
-                    redactor.held_to_end(*hold, 0, &mut out)?;
+                    redactor.held_to_end(&plan, *hold, 0, &mut out)?;
                 }
                 if let Mode::Pass(pass) = redactor.mode {
-                    redactor.passed(pass, 0, &mut out)?;
+                    redactor.pass_ended(&plan, pass, 0, &mut out);
                 }
             }
             redactor.drive(&mut out)
@@ -255,7 +258,11 @@ impl Redactor {
         while let Some(at) = mark {
             mark = match &self.mode {
                 Mode::Walk => self.walk(&plan, at, out)?,
-                Mode::Value(edge) => self.value(&plan, *edge, at, out)?,
+                Mode::Value(edge) => {
+                    let edge = *edge;
+                    self.mode = Mode::Walk;
+                    self.value(&plan, edge, at, out)?
+                }
                 Mode::Enter { .. } => self.enter(&plan, at, out)?,
                 Mode::Name { .. } | Mode::Pass(_) | Mode::Hold(_) | Mode::End => None,
             };
@@ -273,25 +280,26 @@ impl Redactor {
                 name.extend_from_slice(out.window.text.get(..end - 1).unwrap_or_default());
                 let edge = self.named(plan, &name, 0, name.len(), offset)?;
                 self.mode = Mode::Value(edge);
+                name.clear();
                 self.text = name;
                 Ok(Some(mark))
             }
             Mode::Pass(pass) => {
                 let pass = *pass;
                 let Some((end, mark)) = pass.rest.end(out.window) else { return Ok(None) };
-                self.passed(pass, end, out)?;
+                self.pass_ended(plan, pass, end, out);
                 Ok(Some(mark))
             }
-            Mode::Hold(_) => self.hold_on(out),
+            Mode::Hold(_) => self.hold_on(plan, out),
             Mode::Walk | Mode::Value(_) | Mode::Enter { .. } | Mode::End => Ok(Some(0)),
         }
     }
 
     /// Before a member, an item or an end.
+    #[inline(always)]
     fn walk<S: Sink + ?Sized>(&mut self, plan: &Plan, at: usize, out: &mut Output<'_, S>) -> Result<Option<usize>> {
         let Some(frame) = self.frames.last_mut() else {
-            self.mode = Mode::Value(plan.root);
-            return Ok(Some(at));
+            return self.value(plan, plan.root, at, out);
         };
         let Some((place, byte)) = out.window.peek(at) else { return Ok(None) };
         match (&mut frame.kind, byte) {
@@ -302,7 +310,6 @@ impl Redactor {
             (Opened::Object { .. }, _) => {
                 let offset = self.base + place as u64;
                 let Some((end, mark)) = out.window.end_of_value(at) else {
-                    self.text.clear();
                     self.text.extend_from_slice(out.window.text.get(place + 1..).unwrap_or_default());
                     self.mode = Mode::Name { offset };
                     return Ok(None);
@@ -319,7 +326,7 @@ impl Redactor {
     }
 
     /// Where the member leads whose name stands in this part of a text.
-    #[inline]
+    #[inline(always)]
     fn named(&mut self, plan: &Plan, text: &[u8], start: usize, end: usize, offset: u64) -> Result<Edge> {
         let Some(Frame { kind: Opened::Object { state: id, discriminator }, .. }) = self.frames.last_mut() else {
             return Ok(Edge::new(Action::Drop));
@@ -347,7 +354,7 @@ impl Redactor {
     }
 
     /// Before a value, whose first mark this is.
-    #[inline]
+    #[inline(always)]
     fn value<S: Sink + ?Sized>(
         &mut self,
         plan: &Plan,
@@ -390,11 +397,11 @@ impl Redactor {
             }
             (Action::Discriminate(_), _) => Passed::Mistyped,
         };
-        self.pass(fate, edge, at, place, out)
+        self.pass(plan, fate, edge, at, place, out)
     }
 
     /// What becomes of a value where scalars of these kinds stay.
-    #[inline]
+    #[inline(always)]
     fn scalar(&self, kinds: Kinds, first: u8) -> Passed {
         match kind_of(first) {
             Some(kind) if kinds.has(kind) => Passed::Keep,
@@ -409,6 +416,7 @@ impl Redactor {
         }
     }
 
+    /// Behind a value: the next of the innermost frame.
     fn after_value(&mut self) {
         self.mode = if self.frames.is_empty() { Mode::End } else { Mode::Walk };
     }
@@ -428,7 +436,7 @@ impl Redactor {
             Mode::Pass(pass) => {
                 let mut pass = *pass;
                 let rest = pass.from..text.len();
-                if pass.collect && self.text.len() <= self.limits.text {
+                if pass.collects() && self.text.len() <= self.limits.text {
                     self.text.extend_from_slice(text.get(rest.clone()).unwrap_or_default());
                 }
                 match pass.fate {

@@ -1,10 +1,9 @@
 //! Values that are decided as a whole: kept, dropped or transformed, and passed over in one step.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::super::output::{Output, Sink};
-use super::super::plan::{Action, Capture, Edge, TransformId};
+use super::super::plan::{Action, Capture, Edge, Plan, TransformId};
 use super::super::tally::{self, Fate};
 use super::super::transform::Transform;
 use super::{Mode, Redactor, Result};
@@ -17,7 +16,13 @@ pub(super) struct Pass {
     pub(super) rest: Rest,
     /// Where, in the window, begins what has not been let through or collected.
     pub(super) from: usize,
-    pub(super) collect: bool,
+}
+
+impl Pass {
+    /// Whether the text of the value is looked at, and so collected where it goes on beyond a window.
+    pub(super) fn collects(&self) -> bool {
+        self.edge.capture.is_some() || matches!(self.fate, Passed::Transform(_))
+    }
 }
 
 /// What ends a value that goes on beyond its window.
@@ -61,9 +66,10 @@ pub(super) enum New {
 
 impl Redactor {
     /// Passes over a value that is decided as a whole, or over what of it this window holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass<S: Sink + ?Sized>(
         &mut self,
+        plan: &Plan,
         fate: Passed,
         edge: Edge,
         at: usize,
@@ -75,22 +81,19 @@ impl Redactor {
             Passed::Transform(_) => self.lead.upto = Some(place),
             Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(place),
         }
-        if fate == Passed::Mistyped && matches!(edge.action, Action::Discriminate(_)) {
-            self.withhold_envelope();
+        match out.window.end_of_value(at) {
+            Some((end, mark)) => {
+                self.passed(plan, fate, edge, place..end, out);
+                Ok(Some(mark))
+            }
+            None => {
+                self.mode = Mode::Pass(Pass { fate, edge, rest: self.rest(out.window, at), from: place });
+                Ok(None)
+            }
         }
-        self.text.clear();
-        let collect = edge.capture.is_some() || matches!(fate, Passed::Transform(_));
-        let pass = Pass { fate, edge, rest: self.rest(out.window, at), from: place, collect };
-        let Some((end, mark)) = out.window.end_of_value(at) else {
-            self.mode = Mode::Pass(pass);
-            return Ok(None);
-        };
-        self.passed(pass, end, out)?;
-        Ok(Some(mark))
     }
 
     /// What will end the value whose first mark this is.
-    #[inline]
     pub(super) fn rest(&self, window: Window<'_>, at: usize) -> Rest {
         match window.peek(at) {
             Some((_, b'"')) => Rest::String,
@@ -99,53 +102,104 @@ impl Redactor {
         }
     }
 
-    /// Behind a value that was decided as a whole.
-    #[inline]
-    pub(super) fn passed<S: Sink + ?Sized>(&mut self, pass: Pass, end: usize, out: &mut Output<'_, S>) -> Result<()> {
-        let here = out.window.text.get(pass.from..end).unwrap_or_default();
-        if let (true, false) = (pass.collect, self.text.is_empty()) {
-            self.text.extend_from_slice(here);
-        }
-        let fate = match pass.fate {
-            Passed::Keep => {
-                self.content(pass.from..end, out);
-                Some(Fate::Released)
-            }
-            Passed::Transform(transform) => Some(self.transformed(transform, pass.from..end, out)?),
-            Passed::Drop | Passed::Mistyped => Some(Fate::Withheld),
-            Passed::Null => None,
-        };
-        if let (Some(Fate::Withheld) | None, Some(nulls)) = (fate, self.nulls()) {
-            *nulls += 1;
-        }
-        if let Some(fate) = fate {
-            self.tally.count(pass.edge.element, fate);
-        }
-        self.tally.mistyped += u64::from(pass.fate == Passed::Mistyped);
-        if let Some(capture) = pass.edge.capture {
-            let here = out.window.text.get(pass.from..end).unwrap_or_default();
-            self.note(capture, here);
-        }
-        self.lead.restart(end);
-        self.after_value();
-        Ok(())
+    /// Behind a value that began before this window.
+    pub(super) fn pass_ended<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        pass: Pass,
+        end: usize,
+        out: &mut Output<'_, S>,
+    ) {
+        self.mode = Mode::Walk;
+        self.passed(plan, pass.fate, pass.edge, pass.from..end, out);
     }
 
-    /// Replaces a scalar, or withholds it where it cannot be replaced.
-    pub(super) fn transformed<S: Sink + ?Sized>(
+    /// Behind a value that was decided as a whole, of which this range is what the window holds.
+    #[inline(always)]
+    pub(super) fn passed<S: Sink + ?Sized>(
         &mut self,
-        id: TransformId,
+        plan: &Plan,
+        fate: Passed,
+        edge: Edge,
         range: Range<usize>,
         out: &mut Output<'_, S>,
-    ) -> Result<Fate> {
-        let plan = Arc::clone(&self.plan);
-        let text = std::mem::take(&mut self.text);
-        let whole = if text.is_empty() { out.window.text.get(range.clone()).unwrap_or_default() } else { &text };
+    ) {
+        let end = range.end;
+        if let (Passed::Keep, None) = (fate, edge.capture) {
+            self.content(range, out);
+            self.tally.count(edge.element, Fate::Released);
+        } else {
+            self.decided_whole(plan, fate, edge, range, out);
+        }
+        self.lead.restart(end);
+        if self.frames.is_empty() {
+            self.mode = Mode::End;
+        }
+    }
+
+    /// The same, where more is to be done than to let it through.
+    fn decided_whole<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        fate: Passed,
+        edge: Edge,
+        range: Range<usize>,
+        out: &mut Output<'_, S>,
+    ) {
+        // What came of it in earlier windows and what is here are one.
+        let mut text = std::mem::take(&mut self.text);
+        let here = out.window.text.get(range.clone()).unwrap_or_default();
+        if !text.is_empty() {
+            text.extend_from_slice(here);
+        }
+        let whole = if text.is_empty() { here } else { &text };
+        match fate {
+            Passed::Keep => {
+                self.content(range, out);
+                self.tally.count(edge.element, Fate::Released);
+            }
+            Passed::Transform(transform) => {
+                let fate = self.transformed(plan, transform, whole, range, out);
+                self.tally.count(edge.element, fate);
+                self.one_null_more(fate);
+            }
+            Passed::Drop | Passed::Mistyped => {
+                self.tally.count(edge.element, Fate::Withheld);
+                self.one_null_more(Fate::Withheld);
+            }
+            Passed::Null => self.one_null_more(Fate::Withheld),
+        }
+        if fate == Passed::Mistyped {
+            self.tally.mistyped += 1;
+            if let Action::Discriminate(_) = edge.action {
+                self.withhold_envelope();
+            }
+        }
+        if let Some(capture) = edge.capture {
+            self.note(capture, whole);
+        }
+        text.clear();
+        self.text = text;
+    }
+
+    /// Replaces a scalar, which is `whole` and of which the window holds this range, or withholds it where it cannot be
+    /// replaced.
+    fn transformed<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        id: TransformId,
+        whole: &[u8],
+        range: Range<usize>,
+        out: &mut Output<'_, S>,
+    ) -> Fate {
+        if whole.len() > self.limits.text {
+            self.tally.over_limit += 1;
+            return Fate::Withheld;
+        }
         let string = whole.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
         let value = match string {
-            _ if whole.len() > self.limits.text => None,
             Some(string) => string::unescape(string),
-            None => std::str::from_utf8(whole).ok().map(Into::into),
+            None => str::from_utf8(whole).ok().map(Into::into),
         };
         let new = match (plan.transform(id), &value) {
             (Some(Transform::Reference), Some(value)) => self.leads_to_seen(value).then_some(New::AsItWas),
@@ -153,19 +207,16 @@ impl Redactor {
                 let subject = self.resources.iter().rev().find_map(|resource| resource.subject.as_deref());
                 transform.apply(value, &self.given, subject).map(New::Text)
             }
-            _ => {
-                self.tally.over_limit += 1;
-                None
-            }
+            _ => None,
         };
-        let fate = match new {
+        match new {
             None => Fate::Withheld,
             Some(New::AsItWas) => {
                 self.begin_at_lead(out);
-                if text.is_empty() {
+                if range.len() == whole.len() {
                     self.content(range, out);
                 } else {
-                    self.made(&text, out);
+                    self.made(whole, out);
                 }
                 Fate::Released
             }
@@ -180,9 +231,14 @@ impl Redactor {
                 self.made(&json, out);
                 Fate::Transformed
             }
-        };
-        self.text = text;
-        Ok(fate)
+        }
+    }
+
+    /// Where an item of an aligned array is withheld, `null` stands in its place if something follows.
+    pub(super) fn one_null_more(&mut self, fate: Fate) {
+        if let (Fate::Withheld, true, Some(frame)) = (fate, self.in_aligned(), self.frames.last_mut()) {
+            frame.nulls += 1;
+        }
     }
 
     /// Whether a reference leads outside of the resource, or to a part of it that is seen.
@@ -198,8 +254,7 @@ impl Redactor {
     }
 
     /// Notes an id or a patient, shown or not.
-    pub(super) fn note(&mut self, capture: Capture, here: &[u8]) {
-        let whole = if self.text.is_empty() { here } else { &self.text };
+    fn note(&mut self, capture: Capture, whole: &[u8]) {
         let quoted = whole.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
         let Some(value) = quoted.and_then(string::unescape) else { return };
         let direct = self.resources.last().filter(|resource| resource.frame + 1 == self.frames.len());
