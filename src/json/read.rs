@@ -7,9 +7,9 @@
 //!   the run tells where runs of odd length end.
 //! - *Strings.* A byte is inside of a string where the number of quotes up to it is odd: the parity of the quote map.
 //! - *Tokens.* Outside of strings: brackets, commas, colons, the quotes themselves, and the first byte of each scalar.
-//! - *What follows what.* `follow(a)` is the token after each of the tokens `a`: shift the map by one, and add to it the
-//!   map of all bytes that are no tokens; the carry runs through the gap and comes to rest on the next token. So "behind
-//!   a key stands a colon" is `follow(end of key) == colon`, for a whole block at once, and the bit that is carried out
+//! - *What follows what.* `follow(a)` is the token after each of the tokens `a`: add to the map the same map and all
+//!   bytes that are no tokens; a carry starts at each `a`, runs through the gap and comes to rest on the next token. So
+//!   "behind a name stands a colon" is `follow(end of name) == colon`, for a whole block at once, and what is carried out
 //!   says what the next block begins with.
 //! - *Objects and arrays* differ in what may follow a comma. Brackets are the one thing that is walked one by one, to
 //!   match them; where the innermost one changes its kind a bit toggles, and the parity of the toggles is the map of
@@ -72,12 +72,12 @@ impl Lexer {
 #[inline(always)]
 pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
     let Some(mut scan) = Scan::resume(lexer, window) else { return false };
-    let mut base = 0;
-    while let Some(rest) = window.get(base..).filter(|rest| !rest.is_empty()) {
-        // Behind the last byte stand spaces, which change nothing.
-        let mut padded = [b' '; BLOCK];
+    let (mut base, mut padded) = (0, [b' '; BLOCK]);
+    while base < window.len() {
+        let rest = window.get(base..).unwrap_or_default();
         let (block, length) = match rest.first_chunk::<BLOCK>() {
             Some(block) => (block, BLOCK),
+            // Behind the last byte stand spaces, which change nothing.
             None => {
                 padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
                 (&padded, rest.len())
@@ -91,25 +91,26 @@ pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape)
     scan.is_utf8(window) && scan.suspend(lexer)
 }
 
-/// What is carried from block to block: a map of one bit, at place 0, for what the last byte of a block means to the
-/// next; or a map of all ones, where the same holds for the whole of the next.
+/// What is carried from block to block.
 struct Scan {
     /// The next byte is escaped.
-    escaped: u64,
+    escaped: bool,
     /// All ones within a string.
     in_string: u64,
     /// All ones directly within an object.
     in_object: u64,
     /// The last byte was of a scalar.
-    scalar: u64,
-    /// The token that comes next follows an opening bracket.
-    after_open: u64,
-    after_comma: u64,
-    after_colon: u64,
-    after_value: u64,
-    /// It follows the opening quote of a name, so it is the closing one.
-    in_name: u64,
-    after_name: u64,
+    scalar: bool,
+    /// The next token follows an opening bracket.
+    after_open: bool,
+    /// It follows an opening bracket or a comma.
+    after_first: bool,
+    /// It is the closing quote of a name.
+    in_name: bool,
+    /// It follows a name.
+    after_name: bool,
+    /// It follows a value.
+    after_value: bool,
     /// Any byte that was not ASCII.
     high: u64,
     /// Up to where strings were checked byte by byte.
@@ -125,18 +126,16 @@ impl Scan {
     /// Goes on from where the lexer stands. What of a sequence, an escape or a scalar comes first in this window is
     /// checked here.
     fn resume(lexer: &Lexer, window: &[u8]) -> Option<Self> {
-        let in_object = if lexer.nesting.in_object() { u64::MAX } else { 0 };
         let mut scan = Self {
-            escaped: 0,
+            escaped: false,
             in_string: 0,
-            in_object,
-            scalar: 0,
-            after_open: 0,
-            after_comma: 0,
-            after_colon: 0,
-            after_value: 0,
-            in_name: 0,
-            after_name: 0,
+            in_object: spread(lexer.nesting.in_object()),
+            scalar: false,
+            after_open: false,
+            after_first: false,
+            in_name: false,
+            after_name: false,
+            after_value: false,
             high: 0,
             checked: 0,
             sequence_end: 0,
@@ -146,21 +145,24 @@ impl Scan {
         match lexer.under_way {
             UnderWay::Text { name, state } => {
                 scan.in_string = u64::MAX;
-                scan.in_name = name.into();
-                scan.escaped = matches!(state, Text::Escape { .. }).into();
+                scan.in_name = name;
+                scan.escaped = matches!(state, Text::Escape { .. });
                 scan.escape(state, window, 0)?;
                 scan.sequence_end = scan.checked;
             }
             UnderWay::None => match lexer.expect {
-                Expect::Value => scan.after_colon = 1,
-                Expect::ValueOrEnd | Expect::NameOrEnd => scan.after_open = 1,
-                Expect::Name => scan.after_comma = 1,
-                Expect::Colon => scan.after_name = 1,
-                Expect::CommaOrEnd | Expect::Nothing => scan.after_value = 1,
+                Expect::Value => {}
+                Expect::Name => scan.after_first = true,
+                Expect::ValueOrEnd | Expect::NameOrEnd => {
+                    scan.after_first = true;
+                    scan.after_open = true;
+                }
+                Expect::Colon => scan.after_name = true,
+                Expect::CommaOrEnd | Expect::Nothing => scan.after_value = true,
             },
             scalar => {
-                scan.scalar = 1;
-                scan.after_value = 1;
+                scan.scalar = true;
+                scan.after_value = true;
                 scan.scalar(scalar, window, 0)?;
             }
         }
@@ -169,27 +171,19 @@ impl Scan {
 
     /// Leaves the lexer where the window ends.
     fn suspend(self, lexer: &mut Lexer) -> bool {
-        lexer.expect = if self.under_way != UnderWay::None {
-            Expect::Value
-        } else if self.after_comma != 0 && self.in_object != 0 {
-            Expect::Name
-        } else if self.after_open != 0 && self.in_object != 0 {
-            Expect::NameOrEnd
-        } else if self.after_open != 0 {
-            Expect::ValueOrEnd
-        } else if self.after_name != 0 {
-            Expect::Colon
-        } else if self.after_value == 0 {
-            Expect::Value
-        } else if lexer.nesting.depth == 0 {
-            Expect::Nothing
-        } else {
-            Expect::CommaOrEnd
+        lexer.expect = match self.in_object != 0 {
+            _ if self.under_way != UnderWay::None => Expect::Value,
+            true if self.after_open => Expect::NameOrEnd,
+            true if self.after_first => Expect::Name,
+            false if self.after_open => Expect::ValueOrEnd,
+            _ if self.after_name => Expect::Colon,
+            _ if self.after_value && lexer.nesting.depth == 0 => Expect::Nothing,
+            _ if self.after_value => Expect::CommaOrEnd,
+            _ => Expect::Value,
         };
         lexer.under_way = if self.in_string != 0 {
-            let state =
-                if self.escaped != 0 && self.text == Text::Plain { Text::Escape { low: false } } else { self.text };
-            UnderWay::Text { name: self.in_name != 0, state }
+            let state = if self.escaped && self.text == Text::Plain { Text::Escape { low: false } } else { self.text };
+            UnderWay::Text { name: self.in_name, state }
         } else {
             self.under_way
         };
@@ -214,9 +208,9 @@ impl Scan {
         let escaped = self.escaped_bytes(maps.backslash, length);
         let quote = maps.quote & !escaped;
         let inside = B::parity(quote) ^ self.in_string;
-        self.in_string = spread(inside);
+        self.in_string = spread(inside >> 63 != 0);
         let outside = !(inside | quote);
-        let mut wrong = maps.control & inside & valid;
+        let mut wrong = maps.control & inside;
         if escaped & valid != 0 && !self.escapes(escaped & valid, window, base) {
             return false;
         }
@@ -224,8 +218,8 @@ impl Scan {
         let Maps { open, close, comma, colon, .. } = maps;
         let (open, close, comma, colon) = (open & outside, close & outside, comma & outside, colon & outside);
         let scalar = outside & !(maps.space | open | close | comma | colon);
-        let scalar_start = scalar & !(scalar << 1 | self.scalar);
-        self.scalar = scalar >> (length - 1) & 1;
+        let scalar_start = scalar & !(scalar << 1 | u64::from(self.scalar));
+        self.scalar = scalar >> (length - 1) & 1 != 0;
         let marks = open | close | quote | scalar_start;
         let tokens = marks | comma | colon;
 
@@ -241,26 +235,23 @@ impl Scan {
         };
         wrong |= comma & in_none;
 
-        let gap = !tokens;
-        let follow = |these: u64, carry: &mut u64| {
-            let (next, carried) = (these << 1 | *carry).overflowing_add(gap);
-            // INVARIANT: the last byte is one of `these`, or of a gap, and not both.
-            *carry = these >> 63 | u64::from(carried);
+        // The token after each of `these`: the sum carries from each through the gap behind it.
+        let follow = |these: u64, carry: &mut bool| {
+            let (next, carried) = these.carrying_add(these | !tokens, *carry);
+            *carry = carried;
             next & tokens
         };
-        let start = open | scalar_start | (quote & inside);
-        let behind_comma = follow(comma, &mut self.after_comma);
         let behind_open = follow(open, &mut self.after_open);
-        let first = behind_comma | behind_open;
-        let name = first & in_object & quote;
-        // In an object a name comes first, in an array a value; an end only behind the opening bracket.
-        wrong |= first & in_object & !(quote | close) | first & !in_object & !(start | close) | behind_comma & close;
-        let name_end = follow(name, &mut self.in_name);
-        wrong |= follow(name_end, &mut self.after_name) ^ colon;
-        wrong |= follow(colon, &mut self.after_colon) & !start;
+        let first = follow(open | comma, &mut self.after_first);
+        let name_end = follow(first & in_object & quote, &mut self.in_name);
+        let behind_name = follow(name_end, &mut self.after_name);
         let value_end = (quote & !inside & !name_end) | close | scalar_start;
         let behind_value = follow(value_end, &mut self.after_value);
-        wrong |= behind_value & !(comma | close);
+        // What comes first in an object is a name, and a colon stands behind each name and nowhere else. A comma or an
+        // end stands behind each value and nowhere else, but that an end may stand right behind the opening bracket.
+        wrong |= first & in_object & (open | scalar_start);
+        wrong |= behind_name ^ colon;
+        wrong |= (behind_value ^ (comma | close)) & !(close & behind_open);
 
         let mut scalars = scalar_start;
         while scalars != 0 {
@@ -278,16 +269,17 @@ impl Scan {
     fn escaped_bytes(&mut self, backslash: u64, length: usize) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         if backslash == 0 {
-            return std::mem::replace(&mut self.escaped, 0) & 1;
+            return u64::from(std::mem::take(&mut self.escaped));
         }
         // A backslash that is escaped itself escapes nothing.
-        let backslash = backslash & !self.escaped;
-        let behind = backslash << 1 | self.escaped;
+        let before = u64::from(self.escaped);
+        let backslash = backslash & !before;
+        let behind = backslash << 1 | before;
         // Runs that begin at an odd place are carried off by the sum, those at an even one stay: what is behind a run
         // is escaped where its length is odd, which is where begin and end differ in being odd.
         let (even_runs, carried) = (backslash & !EVEN & !behind).overflowing_add(backslash);
         let escaped = (EVEN ^ (even_runs << 1)) & behind;
-        self.escaped = if length == BLOCK { carried.into() } else { escaped >> length & 1 };
+        self.escaped = if length == BLOCK { carried } else { escaped >> length & 1 != 0 };
         escaped
     }
 
@@ -304,7 +296,7 @@ impl Scan {
         tape: &mut Tape,
     ) -> Option<(u64, u64)> {
         let nesting = &mut lexer.nesting;
-        let mut in_none = if nesting.depth == 0 { u64::MAX } else { 0 };
+        let mut in_none = spread(nesting.depth == 0);
         let mut rest = open | close;
         if rest == 0 {
             return Some((self.in_object, in_none));
@@ -341,7 +333,7 @@ impl Scan {
         }
         // A bracket itself lies in what was innermost before it.
         let in_object = B::parity(toggles) ^ toggles ^ self.in_object;
-        self.in_object = if object { u64::MAX } else { 0 };
+        self.in_object = spread(object);
         Some((in_object, in_none))
     }
 
@@ -437,10 +429,10 @@ impl Scan {
     }
 }
 
-/// All ones where the highest bit is one, else none.
+/// All ones, or none.
 #[inline(always)]
-fn spread(bits: u64) -> u64 {
-    ((bits as i64) >> 63) as u64
+fn spread(bit: bool) -> u64 {
+    u64::from(bit).wrapping_neg()
 }
 
 /// Whether a number or a literal may end before this byte. What may follow it is another rule.

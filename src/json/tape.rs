@@ -63,7 +63,10 @@ impl Tape {
         };
         let (base, mut rest, count) = (base as u32, bits, bits.count_ones() as usize);
         // Eight at a time, wanted or not: how many there are is hard to foretell, and a slot too much costs nothing.
-        for eight in slots.as_chunks_mut::<8>().0.iter_mut().take(count.div_ceil(8)) {
+        for (round, eight) in slots.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            if round * 8 >= count {
+                break;
+            }
             for slot in eight {
                 *slot = base.wrapping_add(rest.trailing_zeros());
                 rest &= rest.wrapping_sub(1);

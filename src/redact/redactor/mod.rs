@@ -105,6 +105,8 @@ pub struct Redactor {
     /// What came in earlier windows of a value that is held.
     held: Vec<u8>,
     fragments: Vec<Box<str>>,
+    /// The text of the patient that was noted last.
+    last_patient: Vec<u8>,
     /// The place of the input of now within the document.
     base: u64,
     let_through: bool,
@@ -149,6 +151,7 @@ impl Redactor {
             text: Vec::new(),
             held: Vec::new(),
             fragments: Vec::new(),
+            last_patient: Vec::new(),
             base: 0,
             let_through: false,
             tally: Tally::new(Arc::clone(&plan)),

@@ -197,17 +197,21 @@ impl Redactor {
             return Fate::Withheld;
         }
         let string = whole.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        let value = match string {
-            Some(string) => string::unescape(string),
-            None => str::from_utf8(whole).ok().map(Into::into),
-        };
-        let new = match (plan.transform(id), &value) {
-            (Some(Transform::Reference), Some(value)) => self.leads_to_seen(value).then_some(New::AsItWas),
-            (Some(transform), Some(value)) => {
-                let subject = self.resources.iter().rev().find_map(|resource| resource.subject.as_deref());
-                transform.apply(value, &self.given, subject).map(New::Text)
+        let new = match (plan.transform(id), string) {
+            // Nearly all lead elsewhere: `#` can be spelled in no other way than as itself or by an escape.
+            (Some(Transform::Reference), Some([first, ..])) if !matches!(first, b'#' | b'\\') => Some(New::AsItWas),
+            (Some(Transform::Reference), Some(string)) => {
+                string::unescape(string).filter(|value| self.leads_to_seen(value)).map(|_| New::AsItWas)
             }
-            _ => None,
+            (Some(transform), string) => {
+                let value = match string {
+                    Some(string) => string::unescape(string),
+                    None => str::from_utf8(whole).ok().map(Into::into),
+                };
+                let subject = self.resources.iter().rev().find_map(|resource| resource.subject.as_deref());
+                value.and_then(|value| transform.apply(&value, &self.given, subject)).map(New::Text)
+            }
+            (None, _) => None,
         };
         match new {
             None => Fate::Withheld,
@@ -255,9 +259,15 @@ impl Redactor {
 
     /// Notes an id or a patient, shown or not.
     fn note(&mut self, capture: Capture, whole: &[u8]) {
+        let direct = self.resources.last().filter(|resource| resource.frame + 1 == self.frames.len());
+        // Resource after resource is of the same patient, whose id would be read each time to be known already.
+        if let (Capture::Patient, None) = (capture, direct)
+            && whole == self.last_patient
+        {
+            return;
+        }
         let quoted = whole.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
         let Some(value) = quoted.and_then(string::unescape) else { return };
-        let direct = self.resources.last().filter(|resource| resource.frame + 1 == self.frames.len());
         match (capture, direct) {
             (Capture::ResourceId, Some(resource)) => self.tally.resource(resource.owner, &value),
             (Capture::Patient, direct) => {
@@ -265,6 +275,8 @@ impl Redactor {
                     self.tally.resource(resource.owner, &value);
                 }
                 self.tally.patient(&value);
+                self.last_patient.clear();
+                self.last_patient.extend_from_slice(whole);
             }
             (Capture::FragmentId, _) => {
                 if self.fragments.len() < tally::MOST_IDS && value.len() <= tally::LONGEST_ID {
