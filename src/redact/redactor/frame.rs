@@ -79,8 +79,9 @@ impl Redactor {
         place: usize,
         out: &mut Output<'_, S>,
     ) -> usize {
-        let mark = self.open(edge, Opened::Object { state, discriminator }, at, place, out);
+        let mark = self.open(edge, Opened::Object { state, discriminator }, at, place);
         if plan.state(state).is_some_and(|state| state.envelope) {
+            self.stage_frames(out.window.text);
             let frame = self.frames.len() - 1;
             self.envelopes.push(Envelope { frame, outer_opened: self.opened, withheld: false });
             self.opened = self.frames.len();
@@ -88,14 +89,7 @@ impl Redactor {
         mark
     }
 
-    pub(super) fn open_array<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        edge: Edge,
-        at: usize,
-        place: usize,
-        out: &mut Output<'_, S>,
-    ) -> usize {
+    pub(super) fn open_array(&mut self, plan: &Plan, edge: Edge, at: usize, place: usize) -> usize {
         let state = match edge.action {
             Action::Descend(state) => Some(state),
             _ => None,
@@ -105,24 +99,15 @@ impl Redactor {
             None => matches!(edge.action, Action::Scalar(_)),
         };
         let items = Edge { element: None, ..edge };
-        self.open(edge, Opened::Array { items, state, place: 0, aligned }, at, place, out)
+        self.open(edge, Opened::Array { items, state, place: 0, aligned }, at, place)
     }
 
-    /// Opens a frame, whose lead and bracket go to the skeleton. Answers the mark behind the bracket.
-    #[inline]
-    fn open<S: Sink + ?Sized>(
-        &mut self,
-        edge: Edge,
-        kind: Opened,
-        at: usize,
-        place: usize,
-        out: &mut Output<'_, S>,
-    ) -> usize {
-        let mark = self.skeleton.mark();
-        self.stage_lead(place, place + 1, out.window.text);
+    /// Opens a frame. Answers the mark behind its bracket.
+    #[inline(always)]
+    fn open(&mut self, edge: Edge, kind: Opened, at: usize, place: usize) -> usize {
         let begin = self.base + place as u64 + 1;
-        self.frames.push(Frame { kind, mark, edge, begin, emitted: false, nulls: 0, ensured: false });
-        self.lead.restart(place + 1);
+        self.frames.push(Frame { kind, mark: Mark::default(), edge, begin, emitted: false, nulls: 0, ensured: false });
+        self.unstaged += 1;
         at + 1
     }
 
@@ -155,6 +140,8 @@ impl Redactor {
                 self.made(&carried, out);
             }
             self.content(self.lead.from..end, out);
+        } else if self.unstaged > 0 {
+            self.unstaged -= 1;
         } else {
             self.skeleton.truncate(frame.mark);
         }
@@ -176,7 +163,7 @@ impl Redactor {
         if !stays {
             self.one_null_more(Fate::Withheld);
         }
-        self.lead.restart(end);
+        self.withhold_lead(end, out.window.text);
         if self.frames.is_empty() {
             self.mode = Mode::End;
         }
@@ -238,8 +225,9 @@ impl Redactor {
             Opened::Object { state, .. } => Some(state),
             Opened::Array { state, .. } => state,
         };
-        frame.begin == (self.base + self.lead.from as u64) - self.lead.carried.len() as u64
-            && state.and_then(|id| plan.state(id)).is_some_and(|state| state.leaves != Kinds::NONE)
+        let untouched =
+            self.unstaged > 0 || frame.begin == (self.base + self.lead.from as u64) - self.lead.carried.len() as u64;
+        untouched && state.and_then(|id| plan.state(id)).is_some_and(|state| state.leaves != Kinds::NONE)
     }
 
     pub(super) fn last_emitted(&self) -> bool {

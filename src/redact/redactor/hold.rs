@@ -74,7 +74,7 @@ impl Redactor {
         if let Some((end, mark)) = out.window.end_of_value(at) {
             let text = out.window.text.get(place..end).unwrap_or_default();
             if text.len() > self.limits.hold {
-                self.over_limit(edge, end);
+                self.over_limit(edge, end, out.window);
                 return Ok(Some(mark));
             }
             return match self.decided(plan, edge, what, text, offset)? {
@@ -84,7 +84,7 @@ impl Redactor {
                     Ok(Some(at))
                 }
                 None => {
-                    self.withheld_whole(edge, end);
+                    self.withheld_whole(edge, end, out.window);
                     Ok(Some(mark))
                 }
             };
@@ -130,7 +130,7 @@ impl Redactor {
         let here = out.window.text.get(hold.from..end).unwrap_or_default();
         let mut held = std::mem::take(&mut self.held);
         if held.len() + here.len() > self.limits.hold {
-            self.over_limit(hold.edge, end);
+            self.over_limit(hold.edge, end, out.window);
             return Ok(());
         }
         held.extend_from_slice(here);
@@ -144,7 +144,7 @@ impl Redactor {
                     self.pass_ended(plan, pass, end, out);
                 }
             }
-            None => self.withheld_whole(hold.edge, end),
+            None => self.withheld_whole(hold.edge, end, out.window),
         }
         Ok(())
     }
@@ -205,18 +205,18 @@ impl Redactor {
     }
 
     /// Behind a value that was held and is withheld as a whole.
-    fn withheld_whole(&mut self, edge: Edge, end: usize) {
+    fn withheld_whole(&mut self, edge: Edge, end: usize, window: Window<'_>) {
         self.withheld(edge);
         self.tally.count(edge.element, Fate::Withheld);
         self.one_null_more(Fate::Withheld);
-        self.lead.restart(end);
+        self.withhold_lead(end, window.text);
         self.after_value();
     }
 
     /// Behind a value that is longer than may be held.
-    fn over_limit(&mut self, edge: Edge, end: usize) {
+    fn over_limit(&mut self, edge: Edge, end: usize, window: Window<'_>) {
         self.tally.over_limit += 1;
-        self.withheld_whole(edge, end);
+        self.withheld_whole(edge, end, window);
     }
 
     /// Withholds a value that is longer than may be held; the rest of it is passed over.

@@ -1,4 +1,8 @@
 //! The way of content to the output: frames that open, leads, commas.
+//!
+//! A frame that has just been opened is a part of the lead of its first value: `,"code":{"coding":[{"system":` lies in
+//! one piece and, nearly always, leaves in one. Only where that value is withheld, or the window ends, are the frames
+//! staged: each puts its part on the skeleton, so that each can be taken off again.
 
 use std::ops::Range;
 
@@ -20,23 +24,32 @@ impl Redactor {
     /// Makes way for a value that is kept and begins at this place: frames, lead, comma.
     #[inline(always)]
     pub(super) fn begin<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
-        let flows = self.opened == self.frames.len()
+        let staged = self.frames.len() - self.unstaged;
+        let flows = self.opened == staged
             && self.skeleton.is_empty()
             && self.envelopes.is_empty()
             && self.lead.carried.is_empty()
-            && self.frames.last().is_some_and(|frame| frame.emitted && frame.nulls == 0);
+            && staged
+                .checked_sub(1)
+                .and_then(|around| self.frames.get(around))
+                .is_some_and(|frame| frame.emitted && frame.nulls == 0);
         if flows {
             out.keep(self.lead.from..at);
             self.lead.restart(at);
+            if self.unstaged > 0 {
+                self.frames.iter_mut().skip(staged).for_each(|frame| frame.emitted = true);
+                self.opened = self.frames.len();
+                self.unstaged = 0;
+            }
         } else {
             self.begin_anew(at, out);
         }
     }
 
-    /// The same for the first value of a frame, and whatever else does not just go on.
+    /// The same where something does not just go on.
     fn begin_anew<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
         self.open_frames(out);
-        self.stage_lead(at, at, out.window.text);
+        self.stage_lead(self.frames.len(), at, at, out.window.text);
         if self.envelopes.is_empty() {
             self.skeleton.flush(out);
         }
@@ -47,18 +60,41 @@ impl Redactor {
         self.lead.restart(at);
     }
 
+    /// The next lead begins here, since the value before it, and the lead of that, are withheld.
+    #[inline(always)]
+    pub(super) fn withhold_lead(&mut self, at: usize, input: &[u8]) {
+        if self.unstaged > 0 {
+            self.stage_frames(input);
+        }
+        self.lead.restart(at);
+    }
+
+    /// Puts the frames that are a part of the lead on the skeleton.
+    pub(super) fn stage_frames(&mut self, input: &[u8]) {
+        for depth in self.frames.len() - std::mem::take(&mut self.unstaged)..self.frames.len() {
+            let mark = self.skeleton.mark();
+            let Some(begin) = self.frames.get(depth).map(|frame| (frame.begin - self.base) as usize) else { return };
+            self.stage_lead(depth, begin - 1, begin, input);
+            self.lead.carried.clear();
+            self.lead.from = begin;
+            if let Some(frame) = self.frames.get_mut(depth) {
+                frame.mark = mark;
+            }
+        }
+    }
+
     /// The same for a value that began where the lead ends.
     pub(super) fn begin_at_lead<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) {
         let at = self.lead.upto.unwrap_or(self.lead.from);
         self.begin(at, out);
     }
 
-    /// Puts the lead of a value that begins at this place on the skeleton, with its comma if one is due, and with what
-    /// of the value goes with it.
-    pub(super) fn stage_lead(&mut self, at: usize, upto: usize, input: &[u8]) {
+    /// Puts the lead of a value, which lies within as many frames and begins at this place, on the skeleton, with its
+    /// comma if one is due, and with what of the value goes with it.
+    fn stage_lead(&mut self, depth: usize, at: usize, upto: usize, input: &[u8]) {
         let from = self.lead.from;
         let carried = &self.lead.carried;
-        let Some(frame) = self.frames.last() else {
+        let Some(frame) = depth.checked_sub(1).and_then(|around| self.frames.get(around)) else {
             self.skeleton.put_carried(carried);
             self.skeleton.keep(from..upto);
             return;
@@ -82,6 +118,9 @@ impl Redactor {
     /// Marks each frame as one that stays, since something in it does, and lets the skeleton go.
     #[inline]
     pub(super) fn open_frames<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) {
+        if self.unstaged > 0 {
+            self.stage_frames(out.window.text);
+        }
         if self.opened < self.frames.len() {
             self.decide_envelopes();
             // Each of them is content of the frame around it.

@@ -99,6 +99,8 @@ pub struct Redactor {
     /// How many frames, from the outermost, are known to stay; within an envelope: to stay if it does.
     opened: usize,
     skeleton: Skeleton,
+    /// How many frames, the innermost, are a part of the lead.
+    unstaged: usize,
     lead: Lead,
     /// What came in earlier windows of a name, or of a value whose text is looked at; empty between them.
     text: Vec<u8>,
@@ -147,6 +149,7 @@ impl Redactor {
             envelopes: Vec::new(),
             opened: 0,
             skeleton: Skeleton::default(),
+            unstaged: 0,
             lead: Lead::default(),
             text: Vec::new(),
             held: Vec::new(),
@@ -377,7 +380,7 @@ impl Redactor {
             (Action::Choose(choice), b'[') if plan.choice(choice).is_some_and(|choice| !choice.per_item) => {
                 return self.start_hold(plan, edge, Held::Choice(choice), at, place, out);
             }
-            (_, b'[') => return Ok(Some(self.open_array(plan, edge, at, place, out))),
+            (_, b'[') => return Ok(Some(self.open_array(plan, edge, at, place))),
             (Action::Choose(choice), _) => {
                 return self.start_hold(plan, edge, Held::Choice(choice), at, place, out);
             }
@@ -427,6 +430,9 @@ impl Redactor {
     /// Makes its own what of the window is still needed, since the window goes.
     fn settle<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) -> Result<()> {
         let text = out.window.text;
+        if self.unstaged > 0 {
+            self.stage_frames(text);
+        }
         match &mut self.mode {
             Mode::Walk | Mode::Value(_) | Mode::Enter { .. } => self.lead.settle(text),
             // Its text is kept as a part of the lead, and once more to be looked up.
@@ -478,12 +484,25 @@ impl Redactor {
         self.check_lead(0)
     }
 
+    #[inline(always)]
     fn check_lead(&self, at: usize) -> Result<()> {
         let length = self.lead.carried.len() + at.saturating_sub(self.lead.from);
-        if length <= self.limits.lead {
-            return Ok(());
+        if length <= self.limits.lead { Ok(()) } else { self.check_lead_of_frames(at) }
+    }
+
+    /// The same where the lead holds frames that have just been opened, each of which has a lead of its own.
+    #[cold]
+    fn check_lead_of_frames(&self, at: usize) -> Result<()> {
+        let (mut carried, mut from) = (self.lead.carried.len(), self.lead.from);
+        let staged = self.frames.len() - self.unstaged;
+        let begins = self.frames.iter().skip(staged).map(|frame| (frame.begin - self.base) as usize);
+        for end in begins.chain([at]) {
+            if carried + end.saturating_sub(from) > self.limits.lead {
+                return Err(RedactError::Lead { limit: self.limits.lead, offset: self.base + from as u64 });
+            }
+            (carried, from) = (0, end);
         }
-        Err(RedactError::Lead { limit: self.limits.lead, offset: self.base + self.lead.from as u64 })
+        Ok(())
     }
 
     fn syntax(&self, error: SyntaxError) -> RedactError {

@@ -79,7 +79,7 @@ impl Redactor {
         match fate {
             Passed::Keep => self.begin(place, out),
             Passed::Transform(_) => self.lead.upto = Some(place),
-            Passed::Drop | Passed::Mistyped | Passed::Null => self.lead.restart(place),
+            Passed::Drop | Passed::Mistyped | Passed::Null => self.withhold_lead(place, out.window.text),
         }
         match out.window.end_of_value(at) {
             Some((end, mark)) => {
@@ -131,7 +131,7 @@ impl Redactor {
         } else {
             self.decided_whole(plan, fate, edge, range, out);
         }
-        self.lead.restart(end);
+        self.withhold_lead(end, out.window.text);
         if self.frames.is_empty() {
             self.mode = Mode::End;
         }
