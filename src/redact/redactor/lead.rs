@@ -24,19 +24,11 @@ impl Redactor {
     /// Makes way for a value that is kept and begins at this place: frames, lead, comma.
     #[inline(always)]
     pub(super) fn begin<S: Sink + ?Sized>(&mut self, at: usize, out: &mut Output<'_, S>) {
-        let staged = self.frames.len() - self.unstaged;
-        let flows = self.opened == staged
-            && self.skeleton.is_empty()
-            && self.envelopes.is_empty()
-            && self.lead.carried.is_empty()
-            && staged
-                .checked_sub(1)
-                .and_then(|around| self.frames.get(around))
-                .is_some_and(|frame| frame.emitted && frame.nulls == 0);
-        if flows {
+        if self.flows() {
             out.keep(self.lead.from..at);
             self.lead.restart(at);
             if self.unstaged > 0 {
+                let staged = self.frames.len() - self.unstaged;
                 self.frames.iter_mut().skip(staged).for_each(|frame| frame.emitted = true);
                 self.opened = self.frames.len();
                 self.unstaged = 0;
@@ -44,6 +36,20 @@ impl Redactor {
         } else {
             self.begin_anew(at, out);
         }
+    }
+
+    /// Whether what comes next just goes on from what was let through last: nothing waits, and a comma is due.
+    #[inline(always)]
+    pub(super) fn flows(&self) -> bool {
+        let staged = self.frames.len() - self.unstaged;
+        self.opened == staged
+            && self.skeleton.is_empty()
+            && self.envelopes.is_empty()
+            && self.lead.carried.is_empty()
+            && staged
+                .checked_sub(1)
+                .and_then(|around| self.frames.get(around))
+                .is_some_and(|frame| frame.emitted && frame.nulls == 0)
     }
 
     /// The same where something does not just go on.

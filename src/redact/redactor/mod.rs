@@ -338,13 +338,13 @@ impl Redactor {
             return Ok(Edge::new(Action::Drop));
         };
         let Some(state) = plan.state(*id) else { return Ok(Edge::new(Action::Drop)) };
-        let name = text.get(start..end).unwrap_or_default();
         let known = state.members.get_within(text, start, end);
+        if let (Some(edge), None) = (known, &discriminator) {
+            return Ok(*edge);
+        }
         // Names are compared as they are after unescaping, so that no spelling of a name gets round its rule.
-        let unescaped = match known {
-            None if name.contains(&b'\\') => string::unescape(name),
-            _ => None,
-        };
+        let name = text.get(start..end).unwrap_or_default();
+        let unescaped = if name.contains(&b'\\') { string::unescape(name) } else { None };
         let name = unescaped.as_deref().map_or(name, str::as_bytes);
         if let Some(discriminator) = discriminator
             && plan.table(discriminator.table).is_none_or(|table| table.member.as_bytes() == name)
@@ -352,11 +352,7 @@ impl Redactor {
         {
             return Err(RedactError::Ambiguous { offset });
         }
-        let edge = match unescaped {
-            Some(_) => state.members.get(name),
-            None => known,
-        };
-        Ok(*edge.unwrap_or(&state.other))
+        Ok(*known.or_else(|| state.members.get(name)).unwrap_or(&state.other))
     }
 
     /// Before a value, whose first mark this is.
