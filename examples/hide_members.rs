@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fieldgate::redact::plan::{Action, Edge, PlanBuilder, State};
+use fieldgate::redact::plan::{Action, Edge, Kinds, PlanBuilder, State};
 use fieldgate::redact::transform::Given;
 use fieldgate::redact::{Copied, Limits, Plan, Redactor};
 
@@ -28,25 +28,12 @@ fn plan(hidden: &[String]) -> io::Result<Arc<Plan>> {
     let mut builder = PlanBuilder::new();
     let anywhere = builder.reserve();
     let descend = Edge::new(Action::Descend(anywhere));
-    // A scalar is no object to descend into: what is looked into is chosen by the test that it holds anything.
-    let choice = builder.choice(fieldgate::redact::plan::Choice {
-        tests: [holds_something()].into(),
-        outcomes: [Edge::new(Action::Keep), descend].into(),
-        per_item: true,
-    });
-    let chosen = Edge::new(Action::Choose(choice));
-    let mut state = State::otherwise(chosen);
+    let mut state = State { leaves: Kinds::ANY, ..State::otherwise(descend) };
     for name in hidden {
         state.members.insert(name, Edge::new(Action::Drop));
     }
     builder.set(anywhere, state);
-    builder.build(chosen).map(Arc::new).map_err(io::Error::other)
-}
-
-/// `@.*`
-fn holds_something() -> fieldgate::redact::condition::Test {
-    use fieldgate::redact::condition::{Query, Segment, Selector, Test};
-    Test::Exists(Query { segments: vec![Segment::Child(vec![Selector::Wildcard])] })
+    builder.build(descend).map(Arc::new).map_err(io::Error::other)
 }
 
 fn redact(plan: Arc<Plan>, input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {

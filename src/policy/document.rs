@@ -142,18 +142,7 @@ impl Compiler<'_> {
         if !shown && !onward.iter().any(shows) {
             return Ok(Action::Drop);
         }
-        let descend = Action::Descend(self.state(onward, shown)?);
-        if !shown {
-            return Ok(descend);
-        }
-        // A state decides objects and arrays; a scalar that is shown is told apart by having no children.
-        let children = Query { segments: vec![Segment::Child(vec![Selector::Wildcard])] };
-        let choice = Choice {
-            tests: [Test::Exists(children)].into(),
-            outcomes: [Edge::new(Action::Scalar(Kinds::ANY)), Edge::new(descend)].into(),
-            per_item: false,
-        };
-        Ok(Action::Choose(self.plan.choice(choice)))
+        Ok(Action::Descend(self.state(onward, shown)?))
     }
 
     fn state(&mut self, at: Underway, shown: bool) -> Result<StateId, TooMuch> {
@@ -167,6 +156,7 @@ impl Compiler<'_> {
         let id = self.plan.reserve();
         self.states.insert(key, id);
         let mut state = State::otherwise(self.child(&at, shown, Child::OtherMember)?);
+        state.leaves = if shown { Kinds::ANY } else { Kinds::NONE };
         for name in self.names(&at) {
             let edge = self.child(&at, shown, Child::Member(&name))?;
             state.members.insert(&name, edge);
@@ -240,9 +230,8 @@ impl Compiler<'_> {
                 tests.push(test.clone());
             }
         }
-        // One test is left for telling scalars from the rest.
-        if tests.len() >= Choice::MOST_TESTS {
-            return Err(TooMuch("more than 7 conditions meet at one value of this document".into()));
+        if tests.len() > Choice::MOST_TESTS {
+            return Err(TooMuch("more than 8 conditions meet at one value of this document".into()));
         }
         let mut outcomes = Vec::new();
         for outcome in 0..1_usize << tests.len() {
@@ -254,30 +243,11 @@ impl Compiler<'_> {
         }
         match outcomes.as_slice() {
             [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(*first),
-            _ => Ok(Edge::new(self.one_choice(tests, outcomes))),
-        }
-    }
-
-    /// One choice of outcomes that may be choices between a scalar and the rest themselves.
-    fn one_choice(&mut self, mut tests: Vec<Test>, outcomes: Vec<Edge>) -> Action {
-        let inner = |edge: &Edge| match edge.action {
-            Action::Choose(id) => self.plan.get_choice(id),
-            _ => None,
-        };
-        let Some(scalar) = outcomes.iter().find_map(inner) else {
-            let choice = Choice { tests: tests.into(), outcomes: outcomes.into(), per_item: false };
-            return Action::Choose(self.plan.choice(choice));
-        };
-        tests.extend(scalar.tests.iter().cloned());
-        let mut both = Vec::new();
-        for without_children in [true, false] {
-            for edge in &outcomes {
-                let chosen =
-                    inner(edge).and_then(|choice| choice.outcomes.get(usize::from(!without_children)).copied());
-                both.push(chosen.map_or(*edge, |chosen| Edge { element: edge.element, ..chosen }));
+            _ => {
+                let choice = Choice { tests: tests.into(), outcomes: outcomes.into(), per_item: false };
+                Ok(Edge::new(Action::Choose(self.plan.choice(choice))))
             }
         }
-        Action::Choose(self.plan.choice(Choice { tests: tests.into(), outcomes: both.into(), per_item: false }))
     }
 }
 
