@@ -20,7 +20,7 @@ use fieldgate::redact::{Copied, Limits, Redactor};
 const SHIPPED: &str = include_str!("../config/policy.yaml");
 
 fn definitions() -> &'static Definitions {
-    static R4: LazyLock<Definitions> = LazyLock::new(|| Definitions::r4().unwrap());
+    static R4: LazyLock<Definitions> = LazyLock::new(Definitions::r4);
     &R4
 }
 

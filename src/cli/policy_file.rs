@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::fhir::{Definitions, DefinitionsError};
+use crate::fhir::Definitions;
 use crate::policy::{Mistakes, Policy, Warning};
 
 /// Why a policy cannot be used.
@@ -18,13 +18,10 @@ pub(super) enum PolicyFileError {
     },
     #[error("the policy has mistakes")]
     Mistakes(Mistakes),
-    #[error("the built-in tables of FHIR cannot be read")]
-    Definitions(#[from] DefinitionsError),
 }
 
 /// Reads and compiles a policy file.
 pub(super) fn read(path: &Path) -> Result<(Policy, Vec<Warning>), PolicyFileError> {
     let text = fs::read_to_string(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
-    let definitions = Definitions::r4()?;
-    Policy::parse(&path.display().to_string(), &text, &definitions).map_err(PolicyFileError::Mistakes)
+    Policy::parse(&path.display().to_string(), &text, &Definitions::r4()).map_err(PolicyFileError::Mistakes)
 }

@@ -182,7 +182,7 @@ impl Assembler<'_> {
             let index = self.add(rule.clone());
             view.rules.push(index);
         }
-        for element in patients {
+        for element in patients.iter() {
             let reference = format!("{element}.reference");
             view.rules.extend(self.built_in(type_id, &reference, Verdict::Patient));
         }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_rules_of_the_envelopes_are_read_without_a_mistake() {
-        let definitions = Definitions::r4().unwrap();
+        let definitions = Definitions::r4();
         let mut findings = Findings::new("envelopes");
         let documents = BTreeMap::new();
         let reader = Reader { definitions: &definitions, documents: &documents, built_in: true };
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_always_stays_and_what_repeats_is_known_to_the_tables() {
-        let definitions = Definitions::r4().unwrap();
+        let definitions = Definitions::r4();
         let mut assembler = Assembler { definitions: &definitions, rules: Vec::new(), resources: BTreeMap::new() };
         assert_eq!(assembler.always().len(), ALWAYS.len());
         assert_eq!(with_repeating(&definitions, &[]).len(), REPEATING.len());

@@ -343,7 +343,7 @@ impl<'a> Compiler<'a> {
         // Only Bundle and Parameters do, besides `contained`, and what contains itself there holds a resource first.
         of.kind == Kind::Backbone
             && of.elements().iter().any(|element| {
-                ADDRESSES.contains(&(&*of.name, element.name))
+                ADDRESSES.contains(&(&*of.name, element.name.as_str()))
                     || element.types.iter().any(|form| {
                         let target = self.definitions.get(form.target);
                         target.kind == Kind::Resource || (target.name.len() > of.name.len() && self.needs_look(target))
@@ -354,7 +354,7 @@ impl<'a> Compiler<'a> {
     fn resource_within(&self, element: &Element, outcome: &Outcome) -> Action {
         let hidden_by_name = outcome.ruling.treatment == Treatment::Hide
             && matches!(outcome.ruling.because, Because::Rule(_) | Because::Conflict(_));
-        match (element.name, self.view.restricted) {
+        match (element.name.as_str(), self.view.restricted) {
             _ if hidden_by_name => Action::Drop,
             ("contained", false) => Action::Keep,
             ("contained", true) => Action::Discriminate(self.parts),
@@ -365,10 +365,10 @@ impl<'a> Compiler<'a> {
     /// A primitive that is shown.
     fn shown(&mut self, place: &Place, element: &Element, form: &TypeRef) -> Action {
         let owner = self.definitions.get(place.type_id).name;
-        if ADDRESSES.contains(&(owner, element.name)) {
+        if ADDRESSES.contains(&(owner, element.name.as_str())) {
             return self.transform(Transform::Address);
         }
-        if self.view.restricted && (owner, element.name) == ("Reference", "reference") {
+        if self.view.restricted && (owner, element.name.as_str()) == ("Reference", "reference") {
             return self.transform(Transform::Reference);
         }
         self.scalar(match self.definitions.get(form.target).name {
@@ -440,7 +440,7 @@ impl<'a> Compiler<'a> {
     /// As what the tally counts an element. `path`: the path of what has it, which stays as it is.
     fn counted(&mut self, owner: OwnerId, path: &mut String, element: &Element) -> ElementId {
         let above = path.len();
-        path.push_str(element.name);
+        path.push_str(&element.name);
         let counted = self.plan.element(owner, path);
         path.truncate(above);
         counted

@@ -235,7 +235,7 @@ fn outcomes(view: &View, definitions: &Definitions, place: &Place, path: &str) -
         for outcome in fork.outcomes {
             match rest {
                 Some(rest) => found.extend(outcomes(view, definitions, &outcome.inside, rest)),
-                None => found.push((place.clone(), outcome, element.name)),
+                None => found.push((place.clone(), outcome, element.name.as_str())),
             }
         }
     }
@@ -268,7 +268,7 @@ fn all_shown(view: &View, definitions: &Definitions, outcome: &Outcome, seen: &m
     }
     let tested = of.elements().iter().filter(|element| match &*of.name {
         "Reference" => element.name == "reference",
-        _ => !matches!(element.name, "id" | "extension" | "modifierExtension"),
+        _ => !matches!(&*element.name, "id" | "extension" | "modifierExtension"),
     });
     tested.flat_map(|element| element.types.iter().map(move |form| (element, form))).all(|(element, form)| {
         let fork = view.member(definitions, &outcome.inside, element, form);
