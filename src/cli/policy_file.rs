@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fhir::Definitions;
-use crate::policy::{Mistakes, Policy, Warning};
+use crate::policy::{Checked, Mistakes};
 
 /// Why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +17,12 @@ pub(super) enum PolicyFileError {
         source: io::Error,
     },
     #[error("the policy has mistakes")]
-    Mistakes(Mistakes),
+    Mistakes(#[from] Mistakes),
 }
 
-/// Reads and compiles a policy file.
-pub(super) fn read(path: &Path) -> Result<(Policy, Vec<Warning>), PolicyFileError> {
+/// Reads a policy file.
+pub(super) fn read(path: &Path, definitions: &Definitions) -> Result<Checked, PolicyFileError> {
     let text = fs::read_to_string(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
-    Policy::parse(&path.display().to_string(), &text, &Definitions::r4()).map_err(PolicyFileError::Mistakes)
+    let (policy, _) = Checked::parse(&path.display().to_string(), &text, definitions)?;
+    Ok(policy)
 }

@@ -19,6 +19,13 @@ pub struct Definitions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(u16);
 
+impl TypeId {
+    /// Its place among the types.
+    pub(crate) const fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A resource type, data type, primitive type, or backbone element.
 #[derive(Debug, Clone)]
 pub struct Type {
@@ -101,7 +108,8 @@ pub struct TypeRef {
 }
 
 /// A name of the tables: where it starts in the text of all names, and in the last twelve bits its length.
-#[derive(Clone, Copy)]
+// INVARIANT: the same name has the same place wherever it stands, so two of them are compared by their places.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name(u32);
 
 impl Name {
@@ -113,7 +121,11 @@ impl Name {
 
     fn range(self) -> std::ops::Range<usize> {
         let start = (self.0 >> 12) as usize;
-        start..start + (self.0 & 0xfff) as usize
+        start..start + self.length()
+    }
+
+    const fn length(self) -> usize {
+        (self.0 & 0xfff) as usize
     }
 }
 
@@ -127,13 +139,13 @@ impl Deref for Name {
 
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.length() == other.len() && self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        *self == **other
     }
 }
 
@@ -265,6 +277,11 @@ impl Definitions {
     /// The definitions of FHIR R4 (4.0.1).
     pub const fn r4() -> Self {
         Self
+    }
+
+    /// How many types there are: each has a place below that.
+    pub(crate) fn count(&self) -> usize {
+        tables::TYPES.len()
     }
 
     /// The concrete resource types.

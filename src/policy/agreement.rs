@@ -37,7 +37,7 @@ impl Walk<'_> {
                 let name = format!("{name}.{}", form.json_name);
                 let fork = self.view.member(self.definitions, place, element, form).unwrap();
                 let edge = *state.members.get(form.json_name.as_bytes()).unwrap_or(&state.other);
-                for (index, outcome) in fork.outcomes.iter().enumerate() {
+                for (index, outcome) in fork.outcomes().iter().enumerate() {
                     let edge = match edge.action {
                         Action::Choose(choice) => self.plan.choice(choice).unwrap().outcomes[index],
                         _ => edge,

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::condition::{Condition, condition};
 use super::syntax::did_you_mean;
-use crate::fhir::definitions::Kind;
+use crate::fhir::definitions::{Kind, Name};
 use crate::fhir::{Definitions, Element, TypeId};
 
 /// A step of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
     /// The element's name, a choice without its `[x]`.
-    pub(super) name: &'static str,
+    pub(super) name: Name,
     /// The one form of a choice that is meant; none where each is.
     pub(super) form: Option<TypeId>,
     /// What an item must fulfil.
@@ -102,7 +102,7 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
             None => element.types.iter().map(|of| of.target).collect(),
         };
         let condition = piece.condition.and_then(|text| condition(definitions, &types, text, &mut problems));
-        steps.push(Step { name: element.name.as_str(), form, condition });
+        steps.push(Step { name: element.name, form, condition });
         last = (definitions.get(owner).name, element.name.as_str());
         parents = types;
     }

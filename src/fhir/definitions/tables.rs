@@ -100,6 +100,8 @@ const fn search(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -119,6 +121,16 @@ mod tests {
         for form in &FORMS {
             assert!(usize::from(form.target.0) < TYPES.len() && named(form.profiles.0) && named(form.json_name));
         }
+    }
+
+    #[test]
+    fn the_same_name_has_the_same_place() {
+        let mut places = HashMap::new();
+        let names = ELEMENTS.iter().map(|element| element.name).chain(FORMS.iter().map(|form| form.json_name));
+        for name in names.chain(PARAMETERS.iter().map(|parameter| parameter.code)) {
+            assert_eq!(*places.entry(name.as_str()).or_insert(name), name);
+        }
+        assert!(places.len() > 1000);
     }
 
     #[test]
