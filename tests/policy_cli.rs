@@ -37,13 +37,13 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
 fn check(of: &[&str], today: Date) -> (bool, String) {
     let mut out = Vec::new();
     let none = |_: &Path| CheckedConfig::default();
-    let clean = arguments::<Check>(of).run(&Definitions::r4().unwrap(), today, none, &mut out).unwrap();
+    let clean = arguments::<Check>(of).run(&Definitions::r4(), today, none, &mut out).unwrap();
     (clean, String::from_utf8(out).unwrap())
 }
 
 fn explain(of: &[&str]) -> (bool, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let found = arguments::<Explain>(of).run(&Definitions::r4().unwrap(), &mut out, &mut err).unwrap();
+    let found = arguments::<Explain>(of).run(&Definitions::r4(), &mut out, &mut err).unwrap();
     (found, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -95,7 +95,7 @@ fn check_of_a_gateway_file_checks_the_policy_that_it_names() {
         assert_eq!(path, Path::new("gateway.yaml"));
         CheckedConfig { policy: Some(shipped().into()), ..CheckedConfig::default() }
     };
-    assert!(arguments.run(&Definitions::r4().unwrap(), TODAY, config, &mut out).unwrap());
+    assert!(arguments.run(&Definitions::r4(), TODAY, config, &mut out).unwrap());
     assert!(String::from_utf8(out).unwrap().contains("clinician"));
 }
 

@@ -37,7 +37,7 @@ fn given() -> Given {
 
 fn policy() -> Policy {
     let text = include_str!("../config/policy.yaml");
-    Policy::parse("config/policy.yaml", text, &Definitions::r4().unwrap()).unwrap().0
+    Policy::parse("config/policy.yaml", text, &Definitions::r4()).unwrap().0
 }
 
 fn redact(plan: &Arc<Plan>, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<u8> {

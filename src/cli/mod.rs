@@ -67,28 +67,18 @@ impl Cli {
 fn run_check(check: &check::Check) -> ExitCode {
     let now = Timestamp::now();
     let today = now.to_zoned(TimeZone::UTC).date();
-    with_definitions(|definitions| {
-        let check_config = |path: &Path| gateway_file::check(path, definitions, now, today);
-        check.run(definitions, today, check_config, &mut anstream::stdout().lock())
-    })
+    let definitions = Definitions::r4();
+    let check_config = |path: &Path| gateway_file::check(path, &definitions, now, today);
+    finish(check.run(&definitions, today, check_config, &mut anstream::stdout().lock()))
 }
 
 fn run_explain(explain: &explain::Explain) -> ExitCode {
-    with_definitions(|definitions| {
-        explain.run(definitions, &mut anstream::stdout().lock(), &mut anstream::stderr().lock())
-    })
+    finish(explain.run(&Definitions::r4(), &mut anstream::stdout().lock(), &mut anstream::stderr().lock()))
 }
 
-/// Runs what writes to stdout; `false` of it and what fails are exit code 1.
-fn with_definitions(run: impl FnOnce(&Definitions) -> io::Result<bool>) -> ExitCode {
-    let definitions = match Definitions::r4() {
-        Ok(definitions) => definitions,
-        Err(error) => {
-            terminal::complain(&error);
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(&definitions) {
+/// The exit code of what wrote to stdout; `false` of it and what failed are exit code 1.
+fn finish(done: io::Result<bool>) -> ExitCode {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::fhir::{Definitions, DefinitionsError};
-use crate::policy::{Mistakes, Policy, Warning};
+use crate::fhir::Definitions;
+use crate::policy::{Checked, Mistakes};
 
 /// Why a policy cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,14 +17,12 @@ pub(super) enum PolicyFileError {
         source: io::Error,
     },
     #[error("the policy has mistakes")]
-    Mistakes(Mistakes),
-    #[error("the built-in tables of FHIR cannot be read")]
-    Definitions(#[from] DefinitionsError),
+    Mistakes(#[from] Mistakes),
 }
 
-/// Reads and compiles a policy file.
-pub(super) fn read(path: &Path) -> Result<(Policy, Vec<Warning>), PolicyFileError> {
+/// Reads a policy file.
+pub(super) fn read(path: &Path, definitions: &Definitions) -> Result<Checked, PolicyFileError> {
     let text = fs::read_to_string(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
-    let definitions = Definitions::r4()?;
-    Policy::parse(&path.display().to_string(), &text, &definitions).map_err(PolicyFileError::Mistakes)
+    let (policy, _) = Checked::parse(&path.display().to_string(), &text, definitions)?;
+    Ok(policy)
 }

@@ -7,6 +7,7 @@ mod stream;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use self::stream::{Outcome, StreamError};
 use super::policy_file::{self, PolicyFileError};
 use super::terminal::{self, Level, Progress};
 use crate::config::secrets::{self, SecretsError};
-use crate::fhir::suggest;
+use crate::fhir::{Definitions, suggest};
 use crate::model::{Purpose, Role};
-use crate::policy::{Policy, RoleView};
+use crate::policy::{Checked, CheckedRole};
 use crate::redact::transform::{Addresses, Given};
 use crate::redact::{Limits, Plan, Redactor};
 
@@ -114,8 +115,9 @@ impl Redact {
     }
 
     fn redact(&self) -> Result<Outcome, RedactFailed> {
-        let (policy, _) = policy_file::read(&self.policy)?;
-        let plan = self.plan(&policy)?;
+        // These two are many small pieces, and the process ends with this command: they are left to the system.
+        let policy = ManuallyDrop::new(policy_file::read(&self.policy, &Definitions::r4())?);
+        let plan = ManuallyDrop::new(self.plan(&policy)?);
         let given = self.given(&plan)?;
         let input: Box<dyn Read> = match &self.file {
             Some(path) => {
@@ -144,27 +146,31 @@ impl Redact {
     }
 
     /// What the role sees for the purpose.
-    fn plan(&self, policy: &Policy) -> Result<Arc<Plan>, RedactFailed> {
-        let view = policy.role(&Role::new(&self.role)).ok_or_else(|| RedactFailed::Role {
+    fn plan(&self, policy: &Checked) -> Result<Arc<Plan>, RedactFailed> {
+        let wanted = Role::new(&self.role);
+        let (_, role) = policy.roles().find(|(known, _)| **known == wanted).ok_or_else(|| RedactFailed::Role {
             name: self.role.clone(),
             suggestion: did_you_mean(&self.role, policy.roles().map(|(role, _)| role.as_str())),
         })?;
-        self.check_purpose(view)?;
-        let Some(name) = &self.document else { return Ok(Arc::clone(view.plan())) };
+        self.check_purpose(role)?;
+        let Some(name) = &self.document else {
+            let plan = policy.compile(role, &Definitions::r4()).map_err(PolicyFileError::Mistakes)?;
+            return Ok(Arc::new(plan));
+        };
         if !policy.documents().any(|(known, _)| known == name) {
             let suggestion = did_you_mean(name, policy.documents().map(|(known, _)| known));
             return Err(RedactFailed::Document { name: name.clone(), suggestion });
         }
-        let plan = view.document(name).map(Arc::clone);
+        let plan = role.document(name).map(Arc::clone);
         plan.ok_or_else(|| RedactFailed::NotSeen { role: self.role.clone(), document: name.clone() })
     }
 
-    fn check_purpose(&self, view: &RoleView) -> Result<(), RedactFailed> {
+    fn check_purpose(&self, role: &CheckedRole) -> Result<(), RedactFailed> {
         let Some(code) = &self.purpose else { return Ok(()) };
-        if Purpose::from_code(code).is_some_and(|purpose| view.purposes().contains(&purpose)) {
+        if Purpose::from_code(code).is_some_and(|purpose| role.purposes().contains(&purpose)) {
             return Ok(());
         }
-        let known: Vec<&str> = view.purposes().iter().map(|purpose| purpose.code()).collect();
+        let known: Vec<&str> = role.purposes().iter().map(|purpose| purpose.code()).collect();
         Err(RedactFailed::Purpose { role: self.role.clone(), purpose: code.clone(), known: known.join(", ") })
     }
 

@@ -292,7 +292,7 @@ mod tests {
     fn parse(line: &str) -> Result<Interaction, InteractionError> {
         let (method, target) = line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        Interaction::parse(&Definitions::r4().unwrap(), &method.parse().unwrap(), path, query)
+        Interaction::parse(&Definitions::r4(), &method.parse().unwrap(), path, query)
     }
 
     /// What an interaction says, in one line.

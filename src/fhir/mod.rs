@@ -8,7 +8,7 @@ pub mod outcome;
 pub mod search;
 mod suggest;
 
-pub use definitions::{Definitions, DefinitionsError, Element, SearchParameter, Type, TypeId, TypeRef};
+pub use definitions::{Definitions, Element, SearchParameter, Type, TypeId, TypeRef};
 pub use interaction::{Interaction, InteractionError};
 pub use outcome::OperationOutcome;
 pub use suggest::suggest;

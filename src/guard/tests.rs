@@ -38,7 +38,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let definitions = Definitions::r4().unwrap();
+        let definitions = Definitions::r4();
         let (policy, _) = Policy::parse("policy.yaml", POLICY, &definitions).unwrap();
         Self { policy, definitions, key: PageKey::new([1; 32]) }
     }

@@ -37,7 +37,7 @@ impl Walk<'_> {
                 let name = format!("{name}.{}", form.json_name);
                 let fork = self.view.member(self.definitions, place, element, form).unwrap();
                 let edge = *state.members.get(form.json_name.as_bytes()).unwrap_or(&state.other);
-                for (index, outcome) in fork.outcomes.iter().enumerate() {
+                for (index, outcome) in fork.outcomes().iter().enumerate() {
                     let edge = match edge.action {
                         Action::Choose(choice) => self.plan.choice(choice).unwrap().outcomes[index],
                         _ => edge,
@@ -124,7 +124,7 @@ fn policies() -> Vec<String> {
 
 #[test]
 fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
-    let definitions = Definitions::r4().unwrap();
+    let definitions = Definitions::r4();
     let mut elements = 0;
     for text in policies() {
         let text = text.replace("compose.exclude.system: hide", "compose.include.system: hide");
@@ -147,7 +147,7 @@ fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
 
 /// The plan of a role that sees this.
 fn plan(sees: &str) -> Arc<Plan> {
-    let definitions = Definitions::r4().unwrap();
+    let definitions = Definitions::r4();
     let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
     let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
     let (_, role) = policy.roles().next().unwrap();
@@ -249,7 +249,7 @@ fn addresses_of_the_upstream_are_led_back_for_every_role() {
 #[test]
 fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     use crate::redact::condition::{Query, Segment, Selector, Test};
-    let definitions = Definitions::r4().unwrap();
+    let definitions = Definitions::r4();
     let (policy, _) = Policy::parse("p", include_str!("../../config/policy.yaml"), &definitions).unwrap();
     let plan = |role: &str| Arc::clone(&policy.role(&Role::new(role)).unwrap().plan);
     let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);

@@ -1,16 +1,17 @@
 //! Assembles a role's view of what its text says, of the gateway's own rules, and of what repeats other data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::fhir::{Definitions, TypeId};
 use crate::redact::condition::Test;
 
-use super::envelope;
+use super::envelope::{ENVELOPES, REPEAT_THE_ID, TOTAL, is_envelope};
 use super::file::RoleText;
 use super::labels;
 use super::path;
-use super::sees::{Reader, Told};
-use super::syntax::{self, Findings};
+use super::sees::Told;
+use super::syntax::Findings;
 use super::treatment::Treatment;
 use super::view::{Origin, ResourceView, Rule, TypeRule, Verdict, View};
 
@@ -27,10 +28,10 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
     let restricted = !(everything && role.cleared.is_none() && narrows_nothing(role));
     let mut assembler = Assembler { definitions, rules: Vec::new(), resources: BTreeMap::new() };
     let always = assembler.always();
-    let cleared = role.cleared.as_ref().map(|codes| labels::cleared(codes));
+    let cleared = role.cleared.as_ref().map(|codes| Arc::new(labels::cleared(codes)));
 
     for (type_id, of) in definitions.resource_types() {
-        if restricted && envelope::TYPES.contains(&of.name) {
+        if restricted && is_envelope(of.name) {
             continue;
         }
         let told = role.sees.resources.get(&type_id);
@@ -46,11 +47,10 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
             }
             continue;
         }
-        let rows = told.and_then(|told| told.rows.clone()).map(|(test, _)| test);
+        let rows = both(cleared.as_ref(), told.and_then(|told| told.rows.as_ref()).map(|(test, _)| test));
         let shown_by = own.or(role.sees.everything).map(|(_, at)| Origin::Written(at));
-        let written = told.map_or(&[][..], |told| &told.rules);
-        let view =
-            ResourceView { shown, shown_by, rules: Vec::new(), rows: both(cleared.clone(), rows), envelope: false };
+        let written = told.map_or_else(Vec::new, |told| told.rules.clone());
+        let view = ResourceView { shown, shown_by, rules: Vec::new(), rows, envelope: false };
         assembler.resource(type_id, view, &always, written, findings);
     }
     if restricted {
@@ -98,10 +98,11 @@ fn covers(narrow: &Rule, rule: &Rule) -> bool {
         && narrow.steps.iter().zip(&rule.steps).all(|(one, other)| one.name == other.name)
 }
 
-fn both(one: Option<Test>, other: Option<Test>) -> Option<Test> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(Test::All(vec![one, other])),
-        (one, other) => one.or(other),
+fn both(cleared: Option<&Arc<Test>>, rows: Option<&Test>) -> Option<Arc<Test>> {
+    match (cleared, rows) {
+        (Some(cleared), Some(rows)) => Some(Arc::new(Test::All(vec![Test::clone(cleared), rows.clone()]))),
+        (Some(cleared), None) => Some(cleared.clone()),
+        (None, rows) => rows.cloned().map(Arc::new),
     }
 }
 
@@ -141,15 +142,15 @@ impl Assembler<'_> {
         index
     }
 
-    fn built_in(&mut self, base: TypeId, text: &str, verdict: Verdict) -> Option<u32> {
-        let path = path::element_path(self.definitions, base, text).ok()?;
-        Some(self.add(Rule { text: text.into(), steps: path.steps, verdict, origin: Origin::BuiltIn }))
+    fn built_in(&self, base: TypeId, text: &str, treatment: Treatment) -> Option<Rule> {
+        let steps = path::element_path(self.definitions, base, text).ok()?.steps;
+        Some(Rule { text: text.into(), steps, verdict: Verdict::Treat(treatment), origin: Origin::BuiltIn })
     }
 
     fn always(&mut self) -> Vec<u32> {
         let base = self.definitions.resource("Basic");
-        let rules = ALWAYS.iter().filter_map(|text| self.built_in(base?, text, Verdict::Treat(Treatment::Show)));
-        rules.collect()
+        let rules: Vec<_> = ALWAYS.iter().filter_map(|text| self.built_in(base?, text, Treatment::Show)).collect();
+        rules.into_iter().map(|rule| self.add(rule)).collect()
     }
 
     /// One resource type: the rules that always stand, those that were written, and where its patient is named.
@@ -158,7 +159,7 @@ impl Assembler<'_> {
         type_id: TypeId,
         mut view: ResourceView,
         always: &[u32],
-        written: &[Rule],
+        written: Vec<Rule>,
         findings: &mut Findings,
     ) {
         let by_name = |rule: &Rule, always: &Rule| {
@@ -179,38 +180,35 @@ impl Assembler<'_> {
             {
                 findings.mistake(at, format!("shift_days moves the dates of a patient, and a {name} has none"));
             }
-            let index = self.add(rule.clone());
+            let index = self.add(rule);
             view.rules.push(index);
         }
-        for element in patients {
+        for element in patients.iter() {
             let reference = format!("{element}.reference");
-            view.rules.extend(self.built_in(type_id, &reference, Verdict::Patient));
+            let rule = self.built_in(type_id, &reference, Treatment::Show);
+            view.rules.extend(rule.map(|rule| self.add(Rule { verdict: Verdict::Patient, ..rule })));
         }
         self.resources.insert(type_id, view);
     }
 
     /// The envelopes as everyone sees them, narrowed by what the role says.
     fn envelopes(&mut self, role: &RoleText, everything: bool, always: &[u32], findings: &mut Findings) {
-        let mut own = Findings::new("");
-        let documents = BTreeMap::new();
-        let reader = Reader { definitions: self.definitions, documents: &documents, built_in: true };
-        let Some(node) = syntax::parse(envelope::RULES, &mut own) else { return };
-        let sees = reader.sees(&node, &mut own);
         let hidden = self.depends_on_the_rest(everything);
-        for (type_id, mut told) in sees.resources {
-            told.rules.retain(|rule| !hidden.contains(&*rule.text));
+        for envelope in &ENVELOPES {
+            let Some(type_id) = self.definitions.resource(envelope.name) else { continue };
             let narrowed = role.sees.resources.get(&type_id);
-            let shown = match narrowed.and_then(|narrowed| narrowed.own) {
-                Some((false, _)) => {
-                    told.rules.clear();
-                    false
-                }
-                _ => told.own.is_some_and(|(shown, _)| shown),
-            };
-            told.rules.extend(narrowed.into_iter().flat_map(|narrowed| narrowed.rules.iter().cloned()));
+            let nothing = matches!(narrowed.and_then(|narrowed| narrowed.own), Some((false, _)));
+            let mut rules = Vec::new();
+            if !nothing {
+                let show = envelope.show.iter().filter(|text| !hidden.contains(*text));
+                rules.extend(show.filter_map(|text| self.built_in(type_id, text, Treatment::Show)));
+                rules.extend(envelope.hide.iter().filter_map(|text| self.built_in(type_id, text, Treatment::Hide)));
+            }
+            rules.extend(narrowed.into_iter().flat_map(|narrowed| narrowed.rules.iter().cloned()));
+            let shown = envelope.shown && !nothing;
             let shown_by = shown.then_some(Origin::BuiltIn);
             let view = ResourceView { shown, shown_by, rules: Vec::new(), rows: None, envelope: true };
-            self.resource(type_id, view, always, &told.rules, findings);
+            self.resource(type_id, view, always, rules, findings);
         }
     }
 
@@ -222,9 +220,9 @@ impl Assembler<'_> {
             && self
                 .definitions
                 .resource_types()
-                .all(|(id, of)| self.resources.contains_key(&id) || envelope::TYPES.contains(&of.name));
+                .all(|(id, of)| self.resources.contains_key(&id) || is_envelope(of.name));
         if rows || !all {
-            hidden.insert(envelope::TOTAL);
+            hidden.insert(TOTAL);
         }
         let on_id = |rule: &Rule| {
             matches!(rule.steps.as_slice(), [step] if step.name == "id")
@@ -232,7 +230,7 @@ impl Assembler<'_> {
         };
         let rules = self.resources.values().flat_map(|view| &view.rules);
         if rules.filter_map(|index| self.rules.get(*index as usize)).any(on_id) {
-            hidden.extend(envelope::REPEAT_THE_ID);
+            hidden.extend(REPEAT_THE_ID);
         }
         hidden
     }
@@ -243,24 +241,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rules_of_the_envelopes_are_read_without_a_mistake() {
-        let definitions = Definitions::r4().unwrap();
-        let mut findings = Findings::new("envelopes");
-        let documents = BTreeMap::new();
-        let reader = Reader { definitions: &definitions, documents: &documents, built_in: true };
-        let node = syntax::parse(envelope::RULES, &mut findings).unwrap();
-        let sees = reader.sees(&node, &mut findings);
-        assert_eq!(findings.finish(), Ok(Vec::new()));
-        assert_eq!(sees.resources.len(), envelope::TYPES.len());
-        let bundle = &sees.resources[&definitions.resource("Bundle").unwrap()];
-        for text in envelope::REPEAT_THE_ID.iter().chain([&envelope::TOTAL]) {
-            assert!(bundle.rules.iter().any(|rule| &*rule.text == *text), "{text}");
+    fn the_rules_of_the_envelopes_are_known_to_the_tables() {
+        let definitions = Definitions::r4();
+        let assembler = Assembler { definitions: &definitions, rules: Vec::new(), resources: BTreeMap::new() };
+        for envelope in &ENVELOPES {
+            let type_id = definitions.resource(envelope.name).unwrap();
+            for text in envelope.show.iter().chain(envelope.hide) {
+                assert!(assembler.built_in(type_id, text, Treatment::Show).is_some(), "{}.{text}", envelope.name);
+            }
+        }
+        let bundle = ENVELOPES.iter().find(|envelope| envelope.name == "Bundle").unwrap();
+        for text in REPEAT_THE_ID.iter().chain([&TOTAL]) {
+            assert!(bundle.show.contains(text), "{text}");
         }
     }
 
     #[test]
     fn what_always_stays_and_what_repeats_is_known_to_the_tables() {
-        let definitions = Definitions::r4().unwrap();
+        let definitions = Definitions::r4();
         let mut assembler = Assembler { definitions: &definitions, rules: Vec::new(), resources: BTreeMap::new() };
         assert_eq!(assembler.always().len(), ALWAYS.len());
         assert_eq!(with_repeating(&definitions, &[]).len(), REPEATING.len());

@@ -3,13 +3,14 @@
 //! INVARIANT: in a restricted view a state drops what it doesn't name, and names only what the walk shows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, Element, Type, TypeId, TypeRef};
 use crate::redact::condition::{Query, Segment, Selector};
 use crate::redact::plan::{
-    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, OwnerId, Plan, PlanBuilder, PlanError, State,
-    StateId, Table, TableId,
+    Action, Capture, Case, Choice, Edge, ElementId, Kinds, Names, Plan, PlanBuilder, PlanError, State, StateId, Table,
+    TableId,
 };
 use crate::redact::transform::Transform;
 
@@ -58,7 +59,8 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
     let mut plan = PlanBuilder::new();
     let (whole, parts) = (plan.reserve_table(), plan.reserve_table());
     let integer = definitions.type_named("integer");
-    let mut compiler = Compiler { definitions, view, plan, whole, parts, integer, states: Default::default() };
+    let (states, counted) = (vec![Vec::new(); definitions.count()], vec![None; definitions.count()]);
+    let mut compiler = Compiler { definitions, view, plan, whole, parts, integer, states, counted };
     let resources = compiler.resources()?;
     let effects = effects::effects(&compiler.plan);
 
@@ -73,7 +75,10 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
         let subject = effects.shifted.then(|| compiler.subject(type_id));
         let owner = compiler.plan.owner(name);
         for (cases, state) in [(&mut cases, whole), (&mut fragments, part)] {
-            cases.insert(name.into(), Case { state, owner, rows: seen.rows.clone(), subject: subject.clone() });
+            cases.insert(
+                name.into(),
+                Case { state, owner, rows: seen.rows.as_deref().cloned(), subject: subject.clone() },
+            );
         }
     }
     let mut plan = compiler.plan;
@@ -91,8 +96,10 @@ struct Compiler<'a> {
     /// The table of resources contained in others.
     parts: TableId,
     integer: Option<TypeId>,
-    /// The state of each place that is no resource; apart from them those whose arrays stay aligned with others.
-    states: [BTreeMap<Place, StateId>; 2],
+    /// By the place of their type the states of the places that are no resources, and whether their arrays stay aligned.
+    states: Vec<Vec<(Place, bool, StateId)>>,
+    /// By the place of a type as what its elements are counted.
+    counted: Vec<Option<Arc<[ElementId]>>>,
 }
 
 /// The states of a resource type.
@@ -174,10 +181,10 @@ impl<'a> Compiler<'a> {
         known: &mut Labels,
     ) -> Result<(), CompileError> {
         let meta = self.labelled_meta(place, effects, known)?;
-        let mut state = self.plan.get(whole).cloned().unwrap_or_default();
-        state.members.insert("meta", meta);
-        state.ensure = Some(format!(r#""meta":{{"security":[{}]}}"#, labels::written(effects)).into());
-        self.plan.set(whole, state);
+        if let Some(state) = self.plan.get_mut(whole) {
+            state.members.insert("meta", meta);
+            state.ensure = Some(format!(r#""meta":{{"security":[{}]}}"#, labels::written(effects)).into());
+        }
         Ok(())
     }
 
@@ -188,12 +195,12 @@ impl<'a> Compiler<'a> {
         if let Some((meta, form)) = of.member("meta") {
             // A rule on meta or on meta.security has no condition (the reader sees to it), so there is one outcome.
             let fork = self.view.member(self.definitions, place, meta, form)?;
-            if let Some(outcome) = fork.outcomes.into_iter().next() {
-                element = (outcome.ruling.treatment == Treatment::Show).then(|| {
-                    let (owner, mut path) = self.owner(of);
-                    self.counted(owner, &mut path, meta)
-                });
-                inside = Some(outcome.inside).filter(|inside| self.view.may_matter(inside));
+            if let [outcome] = fork.outcomes() {
+                let counted = self.counted(place.type_id);
+                let at = of.elements().iter().position(|element| std::ptr::eq(element, meta));
+                let shown = outcome.ruling.treatment == Treatment::Show;
+                element = at.and_then(|at| counted.get(at)).copied().filter(|_| shown);
+                inside = Some(&outcome.inside).filter(|inside| self.view.may_matter(inside)).cloned();
             }
         }
         let key = (inside, effects);
@@ -224,32 +231,29 @@ impl<'a> Compiler<'a> {
 
     /// The state of an object at a place; the same place has the same state.
     fn descend(&mut self, place: &Place, aligned: bool) -> Result<StateId, CompileError> {
-        if let Some(known) = self.states(aligned).get(place) {
-            return Ok(*known);
+        let mut known = self.states.get(place.type_id.place()).into_iter().flatten();
+        if let Some((_, _, id)) = known.find(|(known, its, _)| *its == aligned && known == place) {
+            return Ok(*id);
         }
         let id = self.plan.reserve();
-        self.states(aligned).insert(place.clone(), id);
+        if let Some(known) = self.states.get_mut(place.type_id.place()) {
+            known.push((place.clone(), aligned, id));
+        }
         let mut state = self.object(place)?;
         state.aligned = aligned;
         self.plan.set(id, state);
         Ok(id)
     }
 
-    fn states(&mut self, aligned: bool) -> &mut BTreeMap<Place, StateId> {
-        let [straight, alongside] = &mut self.states;
-        if aligned { alongside } else { straight }
-    }
-
     fn object(&mut self, place: &Place) -> Result<State, CompileError> {
         let of: &'a Type = self.definitions.get(place.type_id);
         let mut state = if self.view.restricted { State::new() } else { State::otherwise(Edge::new(Action::Keep)) };
         state.envelope = ENVELOPES.contains(&of.name);
-        state.members = Names::with_capacity(2 * of.elements().len());
+        state.members = self.room(of, place.shown);
         let mut append: Vec<String> = Vec::new();
         let mut sibling_name = String::with_capacity(64);
-        let (owner, mut path) = self.owner(of);
-        for element in of.elements() {
-            let counted = self.counted(owner, &mut path, element);
+        let counted = self.counted(place.type_id);
+        for (element, counted) in of.elements().iter().zip(&*counted) {
             for (place_of_form, form) in element.types.iter().enumerate() {
                 let fork = self.view.member(self.definitions, place, element, form)?;
                 if let Some(absent) = absent(&fork, element, form, place_of_form == 0) {
@@ -261,7 +265,7 @@ impl<'a> Compiler<'a> {
                     sibling_name.push_str(&form.json_name);
                     state.members.insert(&sibling_name, edge);
                 }
-                let edge = self.fork(place, element, form, counted, fork)?;
+                let edge = self.fork(place, element, form, *counted, &fork)?;
                 if edge != state.other {
                     state.members.insert(&form.json_name, edge);
                 }
@@ -277,16 +281,17 @@ impl<'a> Compiler<'a> {
         element: &Element,
         form: &TypeRef,
         counted: ElementId,
-        fork: Fork,
+        fork: &Fork,
     ) -> Result<Edge, CompileError> {
-        if let [outcome] = fork.outcomes.as_slice() {
-            return self.edge(place, element, form, counted, outcome);
-        }
-        let edges = fork.outcomes.iter().map(|outcome| self.edge(place, element, form, counted, outcome));
+        let (conditions, outcomes) = match fork {
+            Fork::One(outcome) => return self.edge(place, element, form, counted, outcome),
+            Fork::Each { conditions, outcomes } => (conditions, outcomes),
+        };
+        let edges = outcomes.iter().map(|outcome| self.edge(place, element, form, counted, outcome));
         let outcomes: Box<[Edge]> = edges.collect::<Result<_, _>>()?;
         match &*outcomes {
             [first, rest @ ..] if rest.iter().any(|edge| edge != first) => {
-                let tests = fork.conditions.iter().map(|condition| condition.test.clone()).collect();
+                let tests = conditions.iter().map(|condition| condition.test.clone()).collect();
                 Ok(Edge::new(Action::Choose(self.plan.choice(Choice { tests, outcomes, per_item: true }))))
             }
             [first, ..] => Ok(*first),
@@ -327,7 +332,7 @@ impl<'a> Compiler<'a> {
             },
         };
         // A skeleton is no element that is released or withheld: what is in it is counted for itself.
-        let skeleton = matches!(action, Action::Descend(_)) && *treatment == Treatment::Hide;
+        let skeleton = matches!((action, treatment), (Action::Descend(_), Treatment::Hide));
         let edge = Edge::new(action);
         let edge = if skeleton { edge } else { edge.counted(counted) };
         Ok(if outcome.patient { edge.noted(Capture::Patient) } else { edge })
@@ -343,7 +348,7 @@ impl<'a> Compiler<'a> {
         // Only Bundle and Parameters do, besides `contained`, and what contains itself there holds a resource first.
         of.kind == Kind::Backbone
             && of.elements().iter().any(|element| {
-                ADDRESSES.contains(&(&*of.name, element.name))
+                ADDRESSES.contains(&(&*of.name, element.name.as_str()))
                     || element.types.iter().any(|form| {
                         let target = self.definitions.get(form.target);
                         target.kind == Kind::Resource || (target.name.len() > of.name.len() && self.needs_look(target))
@@ -354,7 +359,7 @@ impl<'a> Compiler<'a> {
     fn resource_within(&self, element: &Element, outcome: &Outcome) -> Action {
         let hidden_by_name = outcome.ruling.treatment == Treatment::Hide
             && matches!(outcome.ruling.because, Because::Rule(_) | Because::Conflict(_));
-        match (element.name, self.view.restricted) {
+        match (element.name.as_str(), self.view.restricted) {
             _ if hidden_by_name => Action::Drop,
             ("contained", false) => Action::Keep,
             ("contained", true) => Action::Discriminate(self.parts),
@@ -365,10 +370,10 @@ impl<'a> Compiler<'a> {
     /// A primitive that is shown.
     fn shown(&mut self, place: &Place, element: &Element, form: &TypeRef) -> Action {
         let owner = self.definitions.get(place.type_id).name;
-        if ADDRESSES.contains(&(owner, element.name)) {
+        if ADDRESSES.contains(&(owner, element.name.as_str())) {
             return self.transform(Transform::Address);
         }
-        if self.view.restricted && (owner, element.name) == ("Reference", "reference") {
+        if self.view.restricted && (owner, element.name.as_str()) == ("Reference", "reference") {
             return self.transform(Transform::Reference);
         }
         self.scalar(match self.definitions.get(form.target).name {
@@ -393,7 +398,7 @@ impl<'a> Compiler<'a> {
             return Ok(None);
         }
         // A primitive has no conditions (the paths see to it), so there is one outcome.
-        let [outcome] = fork.outcomes.as_slice() else { return Ok(None) };
+        let [outcome] = fork.outcomes() else { return Ok(None) };
         let follows = matches!(outcome.ruling.treatment, Treatment::Show | Treatment::Hide);
         if !follows || !self.view.may_matter(&outcome.inside) {
             return Ok(None);
@@ -425,24 +430,40 @@ impl<'a> Compiler<'a> {
             return Ok(false);
         };
         let fork = self.view.member(self.definitions, reference, element, form)?;
-        Ok(fork.outcomes.iter().any(|outcome| outcome.patient))
+        Ok(fork.outcomes().iter().any(|outcome| outcome.patient))
     }
 
-    /// Under what the tally counts the elements of a type: under its resource type, with the path below it, or under the
-    /// data type itself.
-    fn owner(&mut self, of: &Type) -> (OwnerId, String) {
-        match of.name.split_once('.') {
-            Some((owner, path)) => (self.plan.owner(owner), [path, "."].concat()),
-            None => (self.plan.owner(of.name), String::new()),
+    /// Room for the members of an object of a type, the siblings of primitives among them where it is shown.
+    fn room(&self, of: &Type, shown: bool) -> Names<Edge> {
+        if !self.view.restricted {
+            return Names::new();
         }
+        let forms = of.elements().iter().flat_map(|element| element.types.iter());
+        let primitive = |form: &TypeRef| self.definitions.get(form.target).kind == Kind::Primitive;
+        Names::with_capacity(forms.map(|form| 1 + usize::from(shown && primitive(form))).sum())
     }
 
-    /// As what the tally counts an element. `path`: the path of what has it, which stays as it is.
-    fn counted(&mut self, owner: OwnerId, path: &mut String, element: &Element) -> ElementId {
+    /// As what the tally counts the elements of a type: under its resource type, by the path below it, or under the data
+    /// type itself.
+    fn counted(&mut self, type_id: TypeId) -> Arc<[ElementId]> {
+        if let Some(Some(known)) = self.counted.get(type_id.place()) {
+            return known.clone();
+        }
+        let of = self.definitions.get(type_id);
+        let (owner, mut path) = match of.name.split_once('.') {
+            Some((owner, path)) => (self.plan.owner(owner), [path, "."].concat()),
+            None => (self.plan.owner_of(of.name, of.elements().len()), String::new()),
+        };
         let above = path.len();
-        path.push_str(element.name);
-        let counted = self.plan.element(owner, path);
-        path.truncate(above);
+        let elements = of.elements().iter().map(|element| {
+            path.truncate(above);
+            path.push_str(&element.name);
+            self.plan.element(owner, &path)
+        });
+        let counted: Arc<[ElementId]> = elements.collect();
+        if let Some(known) = self.counted.get_mut(type_id.place()) {
+            *known = Some(counted.clone());
+        }
         counted
     }
 }
@@ -452,7 +473,7 @@ impl<'a> Compiler<'a> {
 fn absent(fork: &Fork, element: &Element, form: &TypeRef, first: bool) -> Option<String> {
     const REASON: &str =
         r#"{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"masked"}]}"#;
-    let [outcome] = fork.outcomes.as_slice() else { return None };
+    let [outcome] = fork.outcomes() else { return None };
     let by_rule = matches!(outcome.ruling.because, Because::Rule(_));
     if outcome.ruling.treatment != Treatment::Absent || !first || (element.choice && !by_rule) {
         return None;

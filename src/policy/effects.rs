@@ -21,6 +21,10 @@ pub(super) struct Effects {
 /// The effects in the reach of each state that has been set, by the places of the states.
 pub(super) fn effects(plan: &PlanBuilder) -> Vec<Effects> {
     let mut found = vec![Effects::default(); plan.states().len()];
+    let transforms = plan.transforms().iter().any(|transform| Effects::from(transform) != Effects::default());
+    if !transforms && !plan.states().iter().flatten().any(|state| !state.append.is_empty()) {
+        return found;
+    }
     // A state has the effects of those that it leads to; states may lead back to themselves, so until nothing is new.
     loop {
         let mut new = false;

@@ -1,45 +1,61 @@
 //! What every role sees of envelopes without a rule: the resource types that carry others, or say how a request went.
 //!
-//! The rules are data in the policy's own syntax, read by the same code as any other. What they don't say is withheld
-//! from a restricted role, and a role's own rules may only narrow them.
+//! What these rules don't say is withheld from a restricted role, and a role's own rules may only narrow them.
+
+/// What is seen of an envelope.
+pub(super) struct Envelope {
+    /// Its resource type.
+    pub(super) name: &'static str,
+    /// Whether what has no rule is shown.
+    pub(super) shown: bool,
+    /// The elements that are shown.
+    pub(super) show: &'static [&'static str],
+    /// The elements that are hidden within them.
+    pub(super) hide: &'static [&'static str],
+}
 
 /// The envelopes and their rules.
-pub(super) const RULES: &str = r#"
-Bundle:
-  type: show
-  timestamp: show
-  total: show
-  link.relation: show
-  link.url: show
-  entry.fullUrl: show
-  entry.resource: show
-  entry.search.mode: show
-  entry.request.method: show
-  entry.request.url: show
-  entry.response.status: show
-  entry.response.location: show
-  entry.response.etag: show
-  entry.response.lastModified: show
-  entry.response.outcome: show
-Parameters:
-  parameter.name: show
-  parameter.resource: show
-OperationOutcome:
-  issue.severity: show
-  issue.code: show
-  # A coding's display is the upstream's own words.
-  issue.details.coding: show
-  issue.details.coding.display: hide
-  issue.expression: show
-CapabilityStatement:
-  "*": show
-"#;
-
-/// The envelopes.
-pub(super) const TYPES: [&str; 4] = ["Bundle", "Parameters", "OperationOutcome", "CapabilityStatement"];
+pub(super) const ENVELOPES: [Envelope; 4] = [
+    Envelope {
+        name: "Bundle",
+        shown: false,
+        show: &[
+            "type",
+            "timestamp",
+            TOTAL,
+            "link.relation",
+            "link.url",
+            "entry.fullUrl",
+            "entry.resource",
+            "entry.search.mode",
+            "entry.request.method",
+            "entry.request.url",
+            "entry.response.status",
+            "entry.response.location",
+            "entry.response.etag",
+            "entry.response.lastModified",
+            "entry.response.outcome",
+        ],
+        hide: &[],
+    },
+    Envelope { name: "CapabilityStatement", shown: true, show: &[], hide: &[] },
+    Envelope {
+        name: "OperationOutcome",
+        shown: false,
+        show: &["issue.severity", "issue.code", "issue.details.coding", "issue.expression"],
+        // The upstream's own words.
+        hide: &["issue.details.coding.display"],
+    },
+    Envelope { name: "Parameters", shown: false, show: &["parameter.name", "parameter.resource"], hide: &[] },
+];
 
 /// Tells how many resources there are, and so how many are withheld.
 pub(super) const TOTAL: &str = "total";
 
 /// Repeat the id of a resource.
 pub(super) const REPEAT_THE_ID: [&str; 3] = ["entry.fullUrl", "entry.request.url", "entry.response.location"];
+
+/// Whether a resource type is an envelope.
+pub(super) fn is_envelope(name: &str) -> bool {
+    ENVELOPES.iter().any(|envelope| envelope.name == name)
+}

@@ -144,8 +144,8 @@ impl Explainer<'_> {
         for (element, form) in forms(definitions, place.type_id, step) {
             let name = format!("{name}.{}", form.json_name);
             let Ok(fork) = self.role.view.member(definitions, place, element, form) else { continue };
-            for (index, outcome) in fork.outcomes.iter().enumerate() {
-                let conditions = fork.conditions.iter().enumerate();
+            for (index, outcome) in fork.outcomes().iter().enumerate() {
+                let conditions = fork.conditions().iter().enumerate();
                 let mut when = when.to_vec();
                 when.extend(conditions.map(|(bit, condition)| (condition.text.to_string(), index >> bit & 1 == 1)));
                 if rest.is_empty() {
@@ -167,8 +167,8 @@ impl Explainer<'_> {
             for form in element.types.iter() {
                 let name = format!("{name}.{}", form.json_name);
                 let Ok(fork) = self.role.view.member(definitions, place, element, form) else { continue };
-                for (index, outcome) in fork.outcomes.iter().enumerate() {
-                    let conditions = fork.conditions.iter().enumerate();
+                for (index, outcome) in fork.outcomes().iter().enumerate() {
+                    let conditions = fork.conditions().iter().enumerate();
                     let mut when = when.to_vec();
                     when.extend(conditions.map(|(bit, condition)| (condition.text.to_string(), index >> bit & 1 == 1)));
                     self.note(&name, outcome, when.clone());
@@ -232,10 +232,10 @@ fn outcomes(view: &View, definitions: &Definitions, place: &Place, path: &str) -
     let mut found = Vec::new();
     for (element, form) in forms(definitions, place.type_id, step) {
         let Ok(fork) = view.member(definitions, place, element, form) else { continue };
-        for outcome in fork.outcomes {
+        for outcome in fork.outcomes() {
             match rest {
                 Some(rest) => found.extend(outcomes(view, definitions, &outcome.inside, rest)),
-                None => found.push((place.clone(), outcome, element.name)),
+                None => found.push((place.clone(), outcome.clone(), element.name.as_str())),
             }
         }
     }
@@ -268,10 +268,10 @@ fn all_shown(view: &View, definitions: &Definitions, outcome: &Outcome, seen: &m
     }
     let tested = of.elements().iter().filter(|element| match &*of.name {
         "Reference" => element.name == "reference",
-        _ => !matches!(element.name, "id" | "extension" | "modifierExtension"),
+        _ => !matches!(&*element.name, "id" | "extension" | "modifierExtension"),
     });
     tested.flat_map(|element| element.types.iter().map(move |form| (element, form))).all(|(element, form)| {
         let fork = view.member(definitions, &outcome.inside, element, form);
-        fork.is_ok_and(|fork| fork.outcomes.iter().all(|outcome| all_shown(view, definitions, outcome, seen)))
+        fork.is_ok_and(|fork| fork.outcomes().iter().all(|outcome| all_shown(view, definitions, outcome, seen)))
     })
 }

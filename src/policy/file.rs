@@ -67,7 +67,7 @@ pub(super) fn read(node: &Node, definitions: &Definitions, findings: &mut Findin
     constant(entries, "version", "1", node.at, findings);
     constant(entries, "fhir", "R4", node.at, findings);
     let documents = documents(entries, definitions, findings);
-    let reader = Reader { definitions, documents: &documents, built_in: false };
+    let reader = Reader { definitions, documents: &documents };
 
     let mut views = BTreeMap::new();
     for (key, value) in map_of(entries, "views", findings) {

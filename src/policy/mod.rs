@@ -26,6 +26,7 @@ mod view;
 mod agreement;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -46,6 +47,14 @@ pub use file::{BreakGlass, May};
 pub use syntax::{Finding, Mistake, Mistakes, Position, Warning};
 pub use treatment::Treatment;
 
+/// A policy without mistakes, of which no view is compiled: for whoever runs the plan of one role alone.
+#[derive(Debug)]
+pub struct Checked {
+    file: Box<str>,
+    roles: BTreeMap<Role, CheckedRole>,
+    documents: BTreeMap<Box<str>, Box<str>>,
+}
+
 /// A policy without mistakes, compiled.
 #[derive(Debug)]
 pub struct Policy {
@@ -58,6 +67,13 @@ pub struct Policy {
 /// A role with its view, compiled.
 #[derive(Debug)]
 pub struct RoleView {
+    role: CheckedRole,
+    plan: Arc<Plan>,
+}
+
+/// A role with its view.
+#[derive(Debug)]
+pub struct CheckedRole {
     about: Box<str>,
     owner: Box<str>,
     at: Position,
@@ -68,7 +84,6 @@ pub struct RoleView {
     break_glass: Option<BreakGlass>,
     view: View,
     named: Box<[TypeId]>,
-    plan: Arc<Plan>,
     documents: BTreeMap<Box<str>, DocumentView>,
 }
 
@@ -79,8 +94,8 @@ struct DocumentView {
     plan: Arc<Plan>,
 }
 
-impl Policy {
-    /// Reads and compiles a policy. `file` is what findings call it.
+impl Checked {
+    /// Reads a policy. `file` is what findings call it.
     ///
     /// # Errors
     /// Every mistake, in the order of the file.
@@ -91,15 +106,50 @@ impl Policy {
         let mut roles = BTreeMap::new();
         let mut documents = BTreeMap::new();
         if let Some(read) = policy {
-            for role in read.roles {
-                if let Some((name, view)) = compile_role(role, definitions, &mut findings) {
-                    roles.insert(name, view);
-                }
-            }
+            roles = read.roles.into_iter().map(|role| check_role(role, definitions, &mut findings)).collect();
             documents = read.documents;
         }
         let warnings = findings.finish()?;
-        Ok((Self { file: file.into(), generation: generation(text), roles, documents }, warnings))
+        Ok((Self { file: file.into(), roles, documents }, warnings))
+    }
+
+    /// The roles, by name.
+    pub fn roles(&self) -> impl Iterator<Item = (&Role, &CheckedRole)> {
+        self.roles.iter()
+    }
+
+    /// The documents, with what they are about.
+    pub fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.documents.iter().map(|(name, about)| (&**name, &**about))
+    }
+
+    /// Compiles the plan of one of these roles for FHIR resources.
+    ///
+    /// # Errors
+    /// Where its view is too large to compile.
+    pub fn compile(&self, role: &CheckedRole, definitions: &Definitions) -> Result<Plan, Mistakes> {
+        compile::compile(definitions, &role.view).map_err(|error| {
+            let mut findings = Findings::new(&self.file);
+            role.tell(&error, &mut findings);
+            findings.into_mistakes()
+        })
+    }
+}
+
+impl Policy {
+    /// Reads and compiles a policy. `file` is what findings call it.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    pub fn parse(file: &str, text: &str, definitions: &Definitions) -> Result<(Self, Vec<Warning>), Mistakes> {
+        let (mut checked, warnings) = Checked::parse(file, text, definitions)?;
+        let mut roles = BTreeMap::new();
+        for (name, role) in std::mem::take(&mut checked.roles) {
+            let plan = Arc::new(checked.compile(&role, definitions)?);
+            roles.insert(name, RoleView { role, plan });
+        }
+        let Checked { file, documents, .. } = checked;
+        Ok((Self { file, generation: generation(text), roles, documents }, warnings))
     }
 
     /// What names this very text: the first 16 hexadecimal digits of its SHA-256.
@@ -138,6 +188,21 @@ impl Policy {
 }
 
 impl RoleView {
+    /// The plan for FHIR resources.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+}
+
+impl Deref for RoleView {
+    type Target = CheckedRole;
+
+    fn deref(&self) -> &CheckedRole {
+        &self.role
+    }
+}
+
+impl CheckedRole {
     /// What the role is about.
     pub fn about(&self) -> &str {
         &self.about
@@ -183,11 +248,6 @@ impl RoleView {
         self.view.restricted
     }
 
-    /// The plan for FHIR resources.
-    pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
-    }
-
     /// The plan for a document; `None` where the role sees nothing of it.
     pub fn document(&self, name: &str) -> Option<&Arc<Plan>> {
         self.documents.get(name).map(|seen| &seen.plan)
@@ -215,6 +275,15 @@ impl RoleView {
     pub fn shows_all(&self, definitions: &Definitions, resource: TypeId, path: &str) -> bool {
         explain::shows_all(&self.view, definitions, resource, path)
     }
+
+    /// Tells why the view can't be compiled.
+    fn tell(&self, error: &CompileError, findings: &mut Findings) {
+        let at = match error {
+            CompileError::Conditions { origin: Origin::Written(at), .. } => *at,
+            _ => self.at,
+        };
+        findings.mistake(at, error.to_string());
+    }
 }
 
 fn generation(text: &str) -> Box<str> {
@@ -222,23 +291,12 @@ fn generation(text: &str) -> Box<str> {
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
-fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findings) -> Option<(Role, RoleView)> {
+fn check_role(role: RoleText, definitions: &Definitions, findings: &mut Findings) -> (Role, CheckedRole) {
     let view = assemble::assemble(&role, definitions, findings);
     if !view.restricted {
         let message = format!("the role {} sees everything", role.name);
         findings.warning(role.sees.everything.map_or(role.at, |(_, at)| at), message, None);
     }
-    let plan = match compile::compile(definitions, &view) {
-        Ok(plan) => Arc::new(plan),
-        Err(error) => {
-            let at = match &error {
-                CompileError::Conditions { origin: Origin::Written(at), .. } => *at,
-                _ => role.at,
-            };
-            findings.mistake(at, error.to_string());
-            return None;
-        }
-    };
     let mut documents = BTreeMap::new();
     for (name, rules) in role.sees.documents {
         match document::compile(&name, &rules) {
@@ -248,7 +306,7 @@ fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findin
             Err(error) => findings.mistake(rules.first().map_or(role.at, |rule| rule.at), error.0),
         }
     }
-    let seen = RoleView {
+    let checked = CheckedRole {
         about: role.about.unwrap_or_default(),
         owner: role.owner.unwrap_or_default(),
         at: role.at,
@@ -259,8 +317,13 @@ fn compile_role(role: RoleText, definitions: &Definitions, findings: &mut Findin
         break_glass: role.break_glass,
         named: role.sees.resources.keys().copied().chain(definitions.resource("CapabilityStatement")).collect(),
         view,
-        plan,
         documents,
     };
-    Some((role.name, seen))
+    // Only where many conditions may meet can the policy's author have written what can't be compiled.
+    if checked.view.may_have_too_many_conditions()
+        && let Err(error) = compile::compile(definitions, &checked.view)
+    {
+        checked.tell(&error, findings);
+    }
+    (role.name, checked)
 }

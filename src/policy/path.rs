@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::condition::{Condition, condition};
 use super::syntax::did_you_mean;
-use crate::fhir::definitions::Kind;
+use crate::fhir::definitions::{Kind, Name};
 use crate::fhir::{Definitions, Element, TypeId};
 
 /// A step of a path.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
     /// The element's name, a choice without its `[x]`.
-    pub(super) name: &'static str,
+    pub(super) name: Name,
     /// The one form of a choice that is meant; none where each is.
     pub(super) form: Option<TypeId>,
     /// What an item must fulfil.
@@ -70,7 +70,7 @@ pub(super) fn described(definitions: &Definitions, owner: TypeId, element: &Elem
             let own = target.name.strip_prefix(&**owner).and_then(|rest| rest.strip_prefix('.'));
             let around = owner.strip_prefix(target.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
             match own {
-                Some(name) if name == element.name => Described::Here,
+                Some(name) if element.name == name => Described::Here,
                 _ if around => Described::Around,
                 _ => Described::Elsewhere,
             }
@@ -103,7 +103,7 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
         };
         let condition = piece.condition.and_then(|text| condition(definitions, &types, text, &mut problems));
         steps.push(Step { name: element.name, form, condition });
-        last = (definitions.get(owner).name, element.name);
+        last = (definitions.get(owner).name, element.name.as_str());
         parents = types;
     }
     if problems.is_empty() { Ok(ElementPath { steps, types: parents, last }) } else { Err(problems) }
@@ -218,12 +218,12 @@ fn find<'d>(
     }
     let names = || {
         let several = parents.iter().map(|parent| definitions.get(*parent));
-        several
-            .flat_map(|of| of.elements())
-            .flat_map(|element| std::iter::once(element.name).chain(element.types.iter().map(|of| &*of.json_name)))
+        several.flat_map(|of| of.elements()).flat_map(|element| {
+            std::iter::once(element.name.as_str()).chain(element.types.iter().map(|of| of.json_name.as_str()))
+        })
     };
     let suggestion = crate::fhir::suggest(name, names()).map(|near| format!("did you mean {near}?").into());
-    let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| each.name)));
+    let suggestion = suggestion.or_else(|| did_you_mean(name, parent.elements().iter().map(|each| &*each.name)));
     Err(Problem { message: format!("unknown element {}.{name}", parent.name).into(), suggestion })
 }
 
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn below(resource: &str, path: &str) -> Result<ElementPath, String> {
-        let definitions = Definitions::r4().unwrap();
+        let definitions = Definitions::r4();
         let base = definitions.type_named(resource).unwrap();
         element_path(&definitions, base, path).map_err(|problems| {
             let each = problems

@@ -41,8 +41,6 @@ pub(super) struct Reader<'a> {
     pub(super) definitions: &'a Definitions,
     /// The documents that the policy has.
     pub(super) documents: &'a BTreeMap<Box<str>, Box<str>>,
-    /// Whether the rules are the gateway's own.
-    pub(super) built_in: bool,
 }
 
 impl Reader<'_> {
@@ -97,9 +95,7 @@ impl Reader<'_> {
                 }
             }
         }
-        if !self.built_in {
-            self.check_envelope(resource, &told, findings);
-        }
+        self.check_envelope(resource, &told, findings);
         check_below_transforms(&told.rules, findings);
         told
     }
@@ -122,12 +118,15 @@ impl Reader<'_> {
             Err(problems) => return tell(problems, key.at, findings),
         };
         let Some(written) = written else { return };
-        let origin = if self.built_in { Origin::BuiltIn } else { Origin::Written(key.at) };
         if !self.check(&path, &written, &key.name, value.at, findings) || !check_labels(&path, key.at, findings) {
             return;
         }
-        let rule =
-            Rule { text: key.name.clone(), steps: path.steps, verdict: Verdict::Treat(written.treatment), origin };
+        let rule = Rule {
+            text: key.name.clone(),
+            steps: path.steps,
+            verdict: Verdict::Treat(written.treatment),
+            origin: Origin::Written(key.at),
+        };
         if rules.iter().any(|known| same_element(known, &rule)) {
             findings.mistake(key.at, format!("a second rule for {}", rule.text));
         } else {
@@ -177,7 +176,7 @@ impl Reader<'_> {
     /// An envelope is seen as the gateway says, and a role may only narrow it.
     fn check_envelope(&self, resource: TypeId, told: &Told, findings: &mut Findings) {
         let name = &self.definitions.get(resource).name;
-        if !envelope::TYPES.contains(&&**name) {
+        if !envelope::is_envelope(name) {
             return;
         }
         let refused = format!("{name} is an envelope, of which each role sees the same; a role may only narrow it");

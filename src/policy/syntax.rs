@@ -118,6 +118,11 @@ impl Findings {
         if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(Mistakes(self.mistakes.into())) }
     }
 
+    /// The mistakes alone, where it is known that there are some.
+    pub(super) fn into_mistakes(self) -> Mistakes {
+        Mistakes(self.mistakes.into())
+    }
+
     fn finding(&self, at: Position, message: Box<str>, suggestion: Option<Box<str>>) -> Finding {
         Finding { file: self.file.clone(), at, message, suggestion }
     }

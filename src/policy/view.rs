@@ -73,7 +73,7 @@ pub(super) struct ResourceView {
     /// Its rules, by their places in [`View::rules`].
     pub(super) rules: Vec<u32>,
     /// Which resources of the type are seen at all.
-    pub(super) rows: Option<Test>,
+    pub(super) rows: Option<Arc<Test>>,
     /// Whether this is an envelope: no label is written on it.
     pub(super) envelope: bool,
 }
@@ -108,12 +108,34 @@ pub(super) struct Place {
     arrivals: Vec<(TypeId, Underway)>,
 }
 
-/// What may happen to an element: one outcome for each combination of the conditions that its rules have.
+/// What may happen to an element.
 #[derive(Debug)]
-pub(super) struct Fork {
-    pub(super) conditions: Vec<Arc<Condition>>,
-    /// Bit `i` of the place is set where condition `i` holds.
-    pub(super) outcomes: Vec<Outcome>,
+pub(super) enum Fork {
+    /// Its rules have no condition.
+    One(Outcome),
+    /// One outcome for each combination of the conditions that its rules have.
+    Each {
+        /// At least one.
+        conditions: Vec<Arc<Condition>>,
+        /// Bit `i` of the place is set where condition `i` holds.
+        outcomes: Vec<Outcome>,
+    },
+}
+
+impl Fork {
+    pub(super) fn conditions(&self) -> &[Arc<Condition>] {
+        match self {
+            Self::One(_) => &[],
+            Self::Each { conditions, .. } => conditions,
+        }
+    }
+
+    pub(super) fn outcomes(&self) -> &[Outcome] {
+        match self {
+            Self::One(outcome) => std::slice::from_ref(outcome),
+            Self::Each { outcomes, .. } => outcomes,
+        }
+    }
 }
 
 /// What happens to an element.
@@ -148,6 +170,14 @@ impl View {
         })
     }
 
+    /// Whether the rules of some resource type have more conditions than may meet at one element.
+    pub(super) fn may_have_too_many_conditions(&self) -> bool {
+        self.resources.values().any(|seen| {
+            let rules = seen.rules.iter().filter_map(|rule| self.rules.get(*rule as usize));
+            rules.flat_map(|rule| &rule.steps).filter(|step| step.condition.is_some()).count() > MOST_CONDITIONS
+        })
+    }
+
     /// A rule by its id.
     pub(super) fn rule(&self, id: RuleId) -> Option<&Rule> {
         match id {
@@ -165,17 +195,12 @@ impl View {
         form: &TypeRef,
     ) -> Result<Fork, TooManyConditions> {
         let (candidates, foreign) = self.candidates(definitions, place, element, form);
-        let mut conditions: Vec<Arc<Condition>> = Vec::new();
-        for (rule, taken) in candidates.iter().chain(&foreign) {
-            if let Some(condition) = self.step(*rule, *taken).and_then(|step| step.condition.as_ref())
-                && !conditions.iter().any(|known| known.test == condition.test)
-            {
-                conditions.push(condition.clone());
-                if conditions.len() > MOST_CONDITIONS {
-                    let origin = self.rules.get(*rule as usize).map_or(Origin::BuiltIn, |rule| rule.origin);
-                    return Err(TooManyConditions { origin, conditions: conditions.len() });
-                }
-            }
+        let conditions = self.conditions(candidates.iter().chain(&foreign))?;
+        let further = |(rule, taken): &(u32, u8)| (*rule, taken + 1);
+        if conditions.is_empty() {
+            let own = candidates.iter().map(further).collect();
+            let foreign = foreign.iter().map(further).collect();
+            return Ok(Fork::One(self.outcome(definitions, place, element, form, (&candidates, own, foreign))));
         }
         let outcomes = (0..1_usize << conditions.len()).map(|outcome| {
             let holds = |&&(rule, taken): &&(u32, u8)| {
@@ -187,12 +212,32 @@ impl View {
                     }
                 })
             };
-            let own: Underway = candidates.iter().filter(holds).map(|(rule, taken)| (*rule, taken + 1)).collect();
-            let foreign: Underway = foreign.iter().filter(holds).map(|(rule, taken)| (*rule, taken + 1)).collect();
+            let own = candidates.iter().filter(holds).map(further).collect();
+            let foreign = foreign.iter().filter(holds).map(further).collect();
             self.outcome(definitions, place, element, form, (&candidates, own, foreign))
         });
         let outcomes = outcomes.collect();
-        Ok(Fork { conditions, outcomes })
+        Ok(Fork::Each { conditions, outcomes })
+    }
+
+    /// The conditions that rules have at the step that they are at, each once.
+    fn conditions<'r>(
+        &self,
+        rules: impl Iterator<Item = &'r (u32, u8)>,
+    ) -> Result<Vec<Arc<Condition>>, TooManyConditions> {
+        let mut conditions: Vec<Arc<Condition>> = Vec::new();
+        for (rule, taken) in rules {
+            if let Some(condition) = self.step(*rule, *taken).and_then(|step| step.condition.as_ref())
+                && !conditions.iter().any(|known| known.test == condition.test)
+            {
+                conditions.push(condition.clone());
+                if conditions.len() > MOST_CONDITIONS {
+                    let origin = self.rules.get(*rule as usize).map_or(Origin::BuiltIn, |rule| rule.origin);
+                    return Err(TooManyConditions { origin, conditions: conditions.len() });
+                }
+            }
+        }
+        Ok(conditions)
     }
 
     /// The rules that speak of an element or of what is in it: those on their way here, and those that are written for
@@ -206,9 +251,10 @@ impl View {
     ) -> (Underway, Underway) {
         let here = |(rule, taken): &(u32, u8)| {
             self.step(*rule, *taken)
-                .is_some_and(|step| *step.name == *element.name && step.form.is_none_or(|wanted| wanted == form.target))
+                .is_some_and(|step| step.name == element.name && step.form.is_none_or(|wanted| wanted == form.target))
         };
-        let own = || place.rules.iter().copied().filter(here).collect();
+        let own =
+            || if place.rules.is_empty() { Vec::new() } else { place.rules.iter().copied().filter(here).collect() };
         match described(definitions, place.type_id, element) {
             Described::Here => (own(), Vec::new()),
             Described::Around => {
@@ -230,7 +276,7 @@ impl View {
                 let shows = rule.verdict == Verdict::Treat(Treatment::Show);
                 let on_the_way = rule.steps.get(..path.len().saturating_sub(1)).unwrap_or_default();
                 rule.steps.len() >= path.len()
-                    && rule.steps.iter().zip(&path).all(|(step, name)| *step.name == **name)
+                    && rule.steps.iter().zip(&path).all(|(step, name)| step.name == **name)
                     && !(shows && on_the_way.iter().any(|step| step.condition.is_some()))
             })
         });
@@ -246,29 +292,23 @@ impl View {
         form: &TypeRef,
         (candidates, mut own, foreign): (&Underway, Underway, Underway),
     ) -> Outcome {
-        let mut exact: Vec<_> = own.iter().filter_map(|taken| self.verdict(taken)).collect();
-        let forms_alone = exact.iter().any(|(_, form, _)| *form);
-        exact.retain(|(_, form, _)| *form == forms_alone);
-        let mut exact: Vec<_> = exact.into_iter().map(|(rule, _, treatment)| (rule, treatment)).collect();
-        // What is written for the element elsewhere withholds here too, but it takes a rule of its own, or a parent that
-        // is shown, to show this one.
-        let elsewhere = foreign.iter().filter_map(|taken| self.verdict(taken));
-        exact.extend(elsewhere.map(|(rule, _, treatment)| (rule, treatment)).filter(|(_, of)| **of != Treatment::Show));
-
         let (type_rule, types) = self.type_rules(definitions, place, element, form);
-        let ruling = resolve(&exact, type_rule, place.shown);
-        let patient = own.iter().any(|(rule, taken)| {
-            let rule = self.rules.get(*rule as usize);
-            rule.is_some_and(|rule| rule.verdict == Verdict::Patient && rule.steps.len() == usize::from(*taken))
-        });
-
-        let shown = ruling.treatment == Treatment::Show;
-        if shown {
-            own.extend(foreign);
+        let ruling = resolve(&self.exact(&own, &foreign), type_rule, place.shown);
+        let shown = matches!(ruling.treatment, Treatment::Show);
+        let mut patient = false;
+        // Most elements have no rule of their own.
+        if !(own.is_empty() && foreign.is_empty()) {
+            patient = own.iter().any(|(rule, taken)| {
+                let rule = self.rules.get(*rule as usize);
+                rule.is_some_and(|rule| rule.verdict == Verdict::Patient && rule.steps.len() == usize::from(*taken))
+            });
+            if shown {
+                own.extend(foreign);
+            }
+            own.retain(|(rule, taken)| self.step(*rule, *taken).is_some());
+            own.sort_unstable();
+            own.dedup();
         }
-        own.retain(|(rule, taken)| self.step(*rule, *taken).is_some());
-        own.sort_unstable();
-        own.dedup();
         let target = definitions.get(form.target);
         // What only a backbone asks for is left out of other places, so that resource types share the places of data types.
         let (mut arrivals, mut resource) = (Vec::new(), form.target);
@@ -281,6 +321,21 @@ impl View {
         }
         let inside = Place { resource, type_id: form.target, shown, rules: own, types, arrivals };
         Outcome { ruling, inside, patient }
+    }
+
+    /// The rules for exactly an element, of those that have come as far.
+    fn exact(&self, own: &Underway, foreign: &Underway) -> Vec<(RuleId, &Treatment)> {
+        if own.is_empty() && foreign.is_empty() {
+            return Vec::new();
+        }
+        let verdicts = || own.iter().filter_map(|taken| self.verdict(taken));
+        let forms_alone = verdicts().any(|(_, form, _)| form);
+        let own = verdicts().filter(|(_, form, _)| *form == forms_alone);
+        // What is written for the element elsewhere withholds here too, but it takes a rule of its own, or a parent that
+        // is shown, to show this one.
+        let elsewhere = foreign.iter().filter_map(|taken| self.verdict(taken));
+        let elsewhere = elsewhere.filter(|(_, _, of)| **of != Treatment::Show);
+        own.chain(elsewhere).map(|(rule, _, treatment)| (rule, treatment)).collect()
     }
 
     /// The most specific type rule for an element, and the type rules on their way further in.
@@ -301,7 +356,7 @@ impl View {
         for (index, taken) in &place.types {
             let Some(typed) = self.types.get(*index as usize) else { continue };
             let Some(step) = typed.rule.steps.get(usize::from(*taken)) else { continue };
-            if *step.name != *element.name || step.form.is_some_and(|wanted| wanted != form.target) {
+            if step.name != element.name || step.form.is_some_and(|wanted| wanted != form.target) {
                 continue;
             }
             if typed.rule.steps.len() == usize::from(*taken) + 1 {
@@ -311,12 +366,18 @@ impl View {
             }
         }
         // An extension that is shown is shown with the extensions nested in it.
-        let nested = element.name == "extension" && place.shown && definitions.get(place.type_id).name == "Extension";
-        for ancestor in definitions.lineage(form.target) {
-            for (index, typed) in (0..).zip(&self.types).filter(|(_, typed)| typed.anchor == ancestor) {
+        let nested =
+            || element.name == "extension" && place.shown && definitions.get(place.type_id).name == "Extension";
+        // A type rule is of a type that has instances (the reader sees to it).
+        let concrete = |id: &TypeId| !definitions.get(*id).is_abstract;
+        for ancestor in definitions.lineage(form.target).take_while(concrete) {
+            for (index, typed) in (0..).zip(&self.types) {
+                if typed.anchor != ancestor {
+                    continue;
+                }
                 if !typed.rule.steps.is_empty() {
                     onward.push((index, 0));
-                } else if !nested {
+                } else if !nested() {
                     consider((0, false, depth(definitions, ancestor)), index);
                 }
             }

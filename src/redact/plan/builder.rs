@@ -76,9 +76,14 @@ impl PlanBuilder {
 
     /// The owner of this name.
     pub fn owner(&mut self, name: &str) -> OwnerId {
+        self.owner_of(name, 0)
+    }
+
+    /// The owner of this name; where it is new, it has room for as many elements.
+    pub fn owner_of(&mut self, name: &str, elements: usize) -> OwnerId {
         let place = match self.owners.place(name.as_bytes()) {
             Some(known) => known,
-            None => self.owners.insert(name, Names::new()),
+            None => self.owners.insert(name, Names::with_capacity(elements)),
         };
         OwnerId(next_short(place, "owners", &mut self.overflow))
     }
@@ -101,6 +106,16 @@ impl PlanBuilder {
     /// The state of an id, where it has been set.
     pub(crate) fn get(&self, id: StateId) -> Option<&State> {
         self.states.get(id.place())?.as_ref()
+    }
+
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, id: StateId) -> Option<&mut State> {
+        self.states.get_mut(id.place())?.as_mut()
+    }
+
+    /// The transforms so far.
+    pub(crate) fn transforms(&self) -> &[Transform] {
+        &self.transforms
     }
 
     /// The choice of an id.
