@@ -9,7 +9,6 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use fieldgate::fhir::Definitions;
@@ -17,6 +16,8 @@ use fieldgate::policy::Policy;
 use fieldgate::redact::transform::{Addresses, Given, Secret};
 use fieldgate::redact::{Copied, Limits, Plan, Redactor, oracle};
 use serde_json::Value;
+
+use support::{Sizes, difference, documents};
 
 /// Leaves addresses as they are, so that what stands in their place is compared as well.
 struct Unmoved;
@@ -51,16 +52,6 @@ fn redact(plan: &Arc<Plan>, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> V
     out
 }
 
-/// Sizes that follow from a seed, so that a failure comes again.
-struct Sizes(u64);
-
-impl Sizes {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        1 + (self.0 >> 33) as usize % below
-    }
-}
-
 fn split<'a>(text: &'a [u8], sizes: &mut Sizes, most: usize) -> Vec<&'a [u8]> {
     let (mut pieces, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
@@ -79,7 +70,7 @@ fn compare(name: &str, text: &[u8], policy: &Policy) {
         let expected = oracle::redact(view.plan(), &given(), &document);
         let whole = redact(view.plan(), std::iter::once(text));
         let got = (!whole.is_empty()).then(|| serde_json::from_slice::<Value>(&whole).unwrap());
-        assert!(got == expected, "{name} as {role}: {}", difference("", &got, &expected));
+        assert!(got == expected, "{name} as {role}: {}", difference("", got.as_ref(), expected.as_ref()));
         for most in [9, 700, 70_000] {
             assert!(
                 redact(view.plan(), split(text, &mut sizes, most).iter()) == whole,
@@ -89,39 +80,11 @@ fn compare(name: &str, text: &[u8], policy: &Policy) {
     }
 }
 
-/// The first place where two values differ.
-fn difference(at: &str, left: &Option<Value>, right: &Option<Value>) -> String {
-    match (left, right) {
-        (Some(Value::Object(left)), Some(Value::Object(right))) => {
-            let mut names: Vec<&String> = left.keys().chain(right.keys()).collect();
-            names.dedup();
-            let differs = names.into_iter().find(|name| left.get(*name) != right.get(*name));
-            differs.map_or_else(String::new, |name| {
-                difference(&format!("{at}.{name}"), &left.get(name).cloned(), &right.get(name).cloned())
-            })
-        }
-        (Some(Value::Array(left)), Some(Value::Array(right))) => {
-            let place = (0..left.len().max(right.len())).find(|place| left.get(*place) != right.get(*place));
-            place.map_or_else(String::new, |place| {
-                difference(&format!("{at}[{place}]"), &left.get(place).cloned(), &right.get(place).cloned())
-            })
-        }
-        _ => format!("at {at}: {left:?} and not {right:?}"),
-    }
-}
-
-fn files(folder: PathBuf) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    files.sort();
-    files
-}
-
 #[test]
 fn the_bundles_of_synthea_are_redacted_as_the_oracle_says() {
     let Some(folder) = support::corpus("synthea-r4") else { return };
     let policy = policy();
-    let files = files(folder);
+    let files = documents(&folder);
     assert_eq!(files.len(), 5);
     for path in files {
         compare(&path.display().to_string(), &std::fs::read(&path).unwrap(), &policy);
@@ -131,12 +94,9 @@ fn the_bundles_of_synthea_are_redacted_as_the_oracle_says() {
 /// Set `FIELDGATE_BUNDLES` to a folder of FHIR documents to hold them against the oracle too.
 #[test]
 fn a_folder_of_bundles_is_redacted_as_the_oracle_says() {
-    let Some(folder) = std::env::var_os("FIELDGATE_BUNDLES") else {
-        println!("skipped: FIELDGATE_BUNDLES names no folder");
-        return;
-    };
+    let Some(folder) = support::bundles() else { return };
     let policy = policy();
-    for path in files(folder.into()) {
+    for path in documents(&folder) {
         compare(&path.display().to_string(), &std::fs::read(&path).unwrap(), &policy);
     }
 }

@@ -11,6 +11,10 @@
 )]
 
 mod client;
+mod corpora;
 mod demo;
+mod folder;
 mod process;
 mod serve;
+#[path = "../support/mod.rs"]
+mod support;

@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use fieldgate::demo::keys::Keys;
 use fieldgate::demo::people::{DEMO_SEED, Population};
@@ -11,110 +10,15 @@ use fieldgate::demo::upstream;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value, json};
-use std::sync::Arc;
-use tempfile::TempDir;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use crate::client::{Curl, page};
+use crate::folder::{Folder, POLICY, serve};
 use crate::process::{self, Process};
-
-const GATEWAY: &str = include_str!("../../config/gateway.yaml");
-const POLICY: &str = include_str!("../../config/policy.yaml");
-
-/// A folder with all that the example gateway file names.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new(api: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let now = Timestamp::now();
-        let keys = Keys::generate(now.to_zoned(TimeZone::UTC).date()).unwrap();
-        keys.write(&folder.path().join("keys")).unwrap();
-        for role in ["front-desk", "clinician"] {
-            let claims = Map::from_iter([("groups".to_owned(), json!(role))]);
-            let token = keys.token("somebody", &claims, now, Duration::from_secs(600)).unwrap();
-            fs::write(folder.path().join(role), format!("Authorization: Bearer {token}\n")).unwrap();
-        }
-        let folder = Self(folder);
-        folder.write("policy.yaml", POLICY);
-        folder.write("secrets.yaml", "key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
-        folder.mode("secrets.yaml", 0o600);
-        let gateway = GATEWAY
-            .replace("address: 127.0.0.1:8443", "address: 127.0.0.1:0")
-            .replace("address: 127.0.0.1:9090", "address: 127.0.0.1:0")
-            .replace("http://127.0.0.1:8080/", &format!("http://{api}/"));
-        folder.write("gateway.yaml", &gateway);
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn mode(&self, name: &str, mode: u32) {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    /// Replaces a part of a file that is there.
-    fn change(&self, name: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.path(name)).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.write(name, &text.replace(from, to));
-    }
-
-    fn gateway(&self) -> String {
-        self.path("gateway.yaml").to_str().unwrap().to_owned()
-    }
-
-    fn ask(&self, gateway: SocketAddr, role: &str, path: &str) -> Curl {
-        Curl {
-            url: format!("https://{gateway}/fhir/{path}"),
-            authority: Some(self.path("keys/ca.pem")),
-            header: Some(self.path(role)),
-            identity: None,
-        }
-    }
-
-    /// What the start of a gateway that cannot start says.
-    fn refusal(&self) -> String {
-        let (status, said) = Process::start(&["serve", "--config", &self.gateway()]).ended();
-        assert_eq!(status.code(), Some(1), "{said}");
-        said
-    }
-}
 
 fn nowhere() -> SocketAddr {
     "127.0.0.1:9".parse().unwrap()
-}
-
-struct Gateway {
-    process: Process,
-    address: SocketAddr,
-    admin: SocketAddr,
-}
-
-fn serve(folder: &Folder) -> Gateway {
-    let process = Process::start(&["serve", "--config", &folder.gateway()]);
-    let ready: Value = serde_json::from_str(&process.line_with("\"ready\"")).unwrap();
-    assert!(ready["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{ready}");
-    assert_eq!((ready["level"].as_str(), ready["target"].as_str()), (Some("INFO"), Some("fieldgate::app")));
-    let addresses = ready["addresses"].as_str().unwrap();
-    let address = addresses.trim_matches(['[', ']']).parse().unwrap();
-    let admin = ready["admin"].as_str().unwrap().parse().unwrap();
-    Gateway { process, address, admin }
-}
-
-impl Gateway {
-    async fn admin(&self, path: &str) -> crate::client::Answer {
-        page(&format!("http://{}{path}", self.admin)).await
-    }
 }
 
 async fn people() -> (upstream::Running, String) {
