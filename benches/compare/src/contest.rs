@@ -2,9 +2,10 @@
 //! it for all.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Outcome;
+use crate::clock;
 use crate::corpus::Corpus;
 use crate::task::Task;
 
@@ -30,6 +31,11 @@ pub trait Contestant {
 
     /// Its answer to each document; `None` for a yardstick, which does no task.
     fn answers(&mut self, task: Task, corpus: &Corpus) -> Outcome<Option<Vec<Vec<u8>>>>;
+
+    /// Whether it takes a text that is not JSON; `None` where that is not asked, since a process says it for all texts.
+    fn takes(&mut self, _: Task, _: &[u8]) -> Option<bool> {
+        None
+    }
 
     /// How long it takes for the whole corpus this many times.
     fn time(&mut self, task: Task, corpus: &Corpus, times: u32) -> Outcome<Duration>;
@@ -81,8 +87,13 @@ impl<F: FnMut(Task, &[u8], &mut Vec<u8>) -> Outcome<()>> Contestant for InProces
         Ok(self.does_tasks.then_some(answers))
     }
 
+    fn takes(&mut self, task: Task, document: &[u8]) -> Option<bool> {
+        self.out.clear();
+        self.does_tasks.then(|| (self.work)(task, document, &mut self.out).is_ok())
+    }
+
     fn time(&mut self, task: Task, corpus: &Corpus, times: u32) -> Outcome<Duration> {
-        let start = Instant::now();
+        let start = clock::this_thread();
         for _ in 0..times {
             for document in &corpus.documents {
                 self.out.clear();
@@ -90,7 +101,7 @@ impl<F: FnMut(Task, &[u8], &mut Vec<u8>) -> Outcome<()>> Contestant for InProces
                 black_box(&self.out);
             }
         }
-        Ok(start.elapsed())
+        Ok(clock::this_thread() - start)
     }
 }
 

@@ -9,6 +9,7 @@
 //! timed, every answer is compared with ours as JSON: a peer that does another task is no peer. `--check` ends there.
 //! docs/benchmarks.md tells what is compared, and what is not.
 
+mod clock;
 mod contest;
 mod corpus;
 mod layout;
@@ -16,6 +17,7 @@ mod ours;
 mod peers;
 mod report;
 mod same;
+mod strict;
 mod task;
 
 use std::error::Error;
@@ -102,11 +104,12 @@ fn compete(
             None => left_out.push(name.to_owned()),
         }
     }
-    let circumstances = report::circumstances(&versions, &left_out, arguments.rounds);
-    println!("{circumstances}");
-
     let mut everyone: Vec<&mut dyn Contestant> =
         everyone.iter_mut().map(|each| &mut **each as &mut dyn Contestant).collect();
+    let lenient = strict::lenient(&mut everyone)?;
+    let circumstances = report::circumstances(&versions, &left_out, &lenient, arguments.rounds);
+    println!("{circumstances}");
+
     for corpus in corpora {
         for task in Task::ALL {
             same::check(&mut everyone, task, corpus)?;

@@ -27,6 +27,7 @@ pub fn in_process() -> Vec<Box<dyn Contestant>> {
         Box::new(InProcess::peer("serde_json, raw values", raw::serde_json).keeping_numbers()),
         Box::new(InProcess::peer("simd-json, borrowed", move |task, document, out| borrowed.dom(task, document, out))),
         Box::new(InProcess::peer("sonic-rs, DOM", sonic::dom)),
-        Box::new(InProcess::peer("sonic-rs, lazy", raw::sonic_rs).keeping_numbers()),
+        Box::new(InProcess::peer("sonic-rs, lazy iterators", sonic::lazy).keeping_numbers()),
+        Box::new(InProcess::peer("sonic-rs, lazy values in one walk", raw::sonic_rs).keeping_numbers()),
     ]
 }

@@ -76,13 +76,13 @@ def main():
         elif "time" in command:
             run = hide if command["time"] == "A" else pick
             loads, dumps = orjson.loads, orjson.dumps
-            start = time.perf_counter_ns()
+            start = time.thread_time_ns()
             for _ in range(command["times"]):
                 for document in documents:
                     left = run(loads(document))
                     if left:
                         dumps(left)
-            said = time.perf_counter_ns() - start
+            said = time.thread_time_ns() - start
         print(json.dumps(said), flush=True)
 
 
