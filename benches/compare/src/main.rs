@@ -65,6 +65,15 @@ fn arguments() -> Outcome<Arguments> {
 
 fn main() -> Outcome<()> {
     let arguments = arguments()?;
+    // What peers free stays with the process, as allocators for servers have it: otherwise glibc gives it back after each
+    // large tree, and most of the next tree's time goes into getting it again.
+    #[cfg(target_env = "gnu")]
+    for (threshold, bytes) in [(libc::M_TRIM_THRESHOLD, 1 << 30), (libc::M_MMAP_THRESHOLD, 32 << 20)] {
+        // SAFETY: it takes two numbers, and nothing else runs yet.
+        if unsafe { libc::mallopt(threshold, bytes) } == 0 {
+            return Err("glibc refuses a threshold of its allocator".into());
+        }
+    }
     let corpora = corpus::corpora(&arguments.files, arguments.examples.as_deref())?;
     let definitions = Definitions::r4()?;
     let folder = std::env::temp_dir().join(format!("fieldgate-compare-{}", std::process::id()));

@@ -98,7 +98,7 @@ fn same(ours: &str, theirs: &str, exact: bool) -> Result<(), String> {
         _ if exact => Err(format!(" is {theirs}, and not {ours} as it was written")),
         _ => match (ours.parse::<f64>(), theirs.parse::<f64>()) {
             // The parsers that trade the last digit of a double for speed may be a unit of it off.
-            (Ok(ours), Ok(theirs)) if (ours - theirs).abs() <= 2.0 * f64::EPSILON * ours.abs() => Ok(()),
+            (Ok(ours), Ok(theirs)) if (ours - theirs).abs() <= f64::EPSILON * ours.abs() => Ok(()),
             _ => Err(format!(" is {theirs}, and not {ours}")),
         },
     }

@@ -1,13 +1,10 @@
+def some(name): if has(name) then {(name): .[name]} else {} end;
 def pick:
   if .resourceType == "Bundle" then
-    with_entries(select(.key == "resourceType" or .key == "type" or .key == "total"))
-    + ([.entry[]? | select(has("resource")) | {resource: (.resource | pick)}]
-       | if length > 0 then {entry: .} else {} end)
+    some("resourceType") + some("type") + some("total")
+    + ([.entry[]? | select(has("resource")) | {resource: (.resource | pick)}] | if . == [] then {} else {entry: .} end)
   elif .resourceType == "Observation" then
-    (if .subject | has("reference")? then {subject: {reference: .subject.reference}} else {} end) as $subject
-    | with_entries(select(
-        .key == "resourceType" or .key == "id" or .key == "status" or .key == "code"
-        or .key == "effectiveDateTime" or .key == "valueQuantity"))
-    + $subject
+    some("resourceType") + some("id") + some("status") + some("code") + some("effectiveDateTime") + some("valueQuantity")
+    + ((.subject // {}) | some("reference") | if . == {} then {} else {subject: .} end)
   else empty end;
 pick
