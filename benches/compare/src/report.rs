@@ -130,7 +130,8 @@ pub fn circumstances(peers: &[String], left_out: &[String], lenient: &[String], 
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let flag = |flag: &&&str| machine.split_ascii_whitespace().any(|word| word == **flag);
     let flags: Vec<&str> = ["avx2", "avx512bw", "avx512_vbmi2"].iter().filter(flag).copied().collect();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quoted = |argument: String| if argument.contains(' ') { format!("{argument:?}") } else { argument };
+    let arguments: Vec<String> = std::env::args().skip(1).map(quoted).collect();
     let rustflags = match env!("COMPARE_RUSTFLAGS") {
         "" => String::new(),
         flags => format!("RUSTFLAGS=\"{flags}\" "),
