@@ -37,6 +37,10 @@ pub(super) trait Blocks {
 
     /// For each bit, whether it and the bits below it hold an odd number of ones.
     fn parity(bits: u64) -> u64;
+
+    /// The places of the bits, counted from `base`, into as many of the slots. What is in the others after that may be
+    /// anything.
+    fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]);
 }
 
 /// Each machine: eight bytes at a time.
@@ -70,6 +74,21 @@ impl Blocks for Plain {
             bits ^= bits << by;
         }
         bits
+    }
+
+    #[inline(always)]
+    fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]) {
+        let mut rest = bits;
+        // Eight at a time, wanted or not: how many there are is hard to foretell, and a slot too much costs little.
+        for eight in slots.as_chunks_mut::<8>().0 {
+            if rest == 0 {
+                break;
+            }
+            for slot in eight {
+                *slot = base.wrapping_add(rest.trailing_zeros());
+                rest &= rest.wrapping_sub(1);
+            }
+        }
     }
 }
 
@@ -128,6 +147,9 @@ pub(super) mod tests {
                 map | u64::from((bits & below).count_ones() % 2) << at
             });
             assert_eq!(B::parity(bits), naive, "{bits:#x}");
+            let (mut slots, places) = ([7; BLOCK], (0..64).filter(|at| bits >> at & 1 == 1).map(|at| 1000 + at));
+            B::places(bits, 1000, &mut slots);
+            assert!(slots.iter().copied().take(bits.count_ones() as usize).eq(places), "{bits:#x}");
         }
     }
 

@@ -228,7 +228,7 @@ impl Scan {
         }
 
         let first_mark = tape.marks();
-        tape.mark(base, marks);
+        tape.mark::<B>(base, marks);
         let mark_of = |bit: u64| first_mark + (marks & (bit - 1)).count_ones() as usize;
         let Some((in_object, in_none)) = self.brackets::<B>(lexer, block, open, close, mark_of, tape) else {
             return false;

@@ -40,7 +40,10 @@ impl BackEnd {
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2");
             let avx2 = words && is_x86_feature_detected!("avx2");
-            let avx512 = avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            let avx512 = avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vbmi2");
             [avx512.then_some(Set::Avx512), avx2.then_some(Set::Avx2), Some(Set::Plain)]
         };
         #[cfg(not(target_arch = "x86_64"))]
@@ -77,7 +80,7 @@ impl BackEnd {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::super::block::{BLOCK, Blocks, Maps};
+    use super::super::block::{BLOCK, Blocks, Maps, Plain};
     use super::{Lexer, Tape, scan};
 
     /// By the lower half of a byte, the one character of white space that has it; elsewhere a byte that has it not.
@@ -86,9 +89,19 @@ mod x86 {
         b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0xff, b'\r', 0xff, 0,
     ];
 
+    /// Each byte of a block's own place.
+    const PLACES: [u8; BLOCK] = {
+        let (mut places, mut at) = ([0; BLOCK], 0);
+        while at < BLOCK {
+            places[at] = at as u8;
+            at += 1;
+        }
+        places
+    };
+
     // The whole scan is compiled once for each set: all that it calls is inlined into the function that has the feature.
 
-    #[target_feature(enable = "avx512f,avx512bw,avx2,pclmulqdq,popcnt,lzcnt,bmi1,bmi2")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,pclmulqdq,popcnt,lzcnt,bmi1,bmi2")]
     pub(super) fn scan_avx512(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
         scan::<Avx512>(lexer, window, tape)
     }
@@ -103,7 +116,7 @@ mod x86 {
     impl Blocks for Avx512 {
         #[inline(always)]
         fn maps(block: &[u8; BLOCK]) -> Maps {
-            // SAFETY: only `scan_avx512` comes here, where the machine has AVX-512 F and BW; the load is of the 64 bytes.
+            // SAFETY: only `scan_avx512` comes here, where the machine has AVX-512 F, BW and VBMI2; the load is of the 64 bytes.
             unsafe {
                 let bytes = _mm512_loadu_si512(block.as_ptr().cast());
                 let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
@@ -126,6 +139,28 @@ mod x86 {
         #[inline(always)]
         fn parity(bits: u64) -> u64 {
             parity(bits)
+        }
+
+        #[inline(always)]
+        fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]) {
+            // SAFETY: as above; each store is of sixteen slots, four times as many of which there are.
+            unsafe {
+                let offsets = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(PLACES.as_ptr().cast()));
+                let base = _mm512_set1_epi32(base as i32);
+                let count = bits.count_ones();
+                let mut store = |round: usize, offsets: __m128i| {
+                    let places = _mm512_add_epi32(base, _mm512_cvtepu8_epi32(offsets));
+                    _mm512_storeu_si512(slots.as_mut_ptr().add(16 * round).cast(), places);
+                };
+                store(0, _mm512_castsi512_si128(offsets));
+                if count > 16 {
+                    store(1, _mm512_extracti32x4_epi32::<1>(offsets));
+                }
+                if count > 32 {
+                    store(2, _mm512_extracti32x4_epi32::<2>(offsets));
+                    store(3, _mm512_extracti32x4_epi32::<3>(offsets));
+                }
+            }
         }
     }
 
@@ -166,6 +201,11 @@ mod x86 {
         #[inline(always)]
         fn parity(bits: u64) -> u64 {
             parity(bits)
+        }
+
+        #[inline(always)]
+        fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]) {
+            Plain::places(bits, base, slots);
         }
     }
 

@@ -4,6 +4,8 @@
 //! commas, colons and white space. A string is two marks, its quotes; any other scalar is one, its first byte; and each
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
+use super::block::{BLOCK, Blocks};
+
 /// The marks of one window. Used again for the next, so that a stream allocates once.
 #[derive(Debug, Default)]
 pub struct Tape {
@@ -22,7 +24,7 @@ pub struct Tape {
 const BEYOND: u32 = u32::MAX;
 
 /// How many marks a block can have.
-const MOST: usize = super::block::BLOCK;
+const MOST: usize = BLOCK;
 
 /// A window of input that has been read, with its tape.
 #[derive(Debug, Clone, Copy)]
@@ -54,25 +56,15 @@ impl Tape {
 
     /// Adds a mark for each bit, at the place of the bit behind `base`.
     #[inline(always)]
-    pub(super) fn mark(&mut self, base: usize, bits: u64) {
+    pub(super) fn mark<B: Blocks>(&mut self, base: usize, bits: u64) {
         if self.places.len() < self.marks + MOST {
             self.grow();
         }
         let Some(slots) = self.places.get_mut(self.marks..).and_then(|free| free.first_chunk_mut::<MOST>()) else {
             return;
         };
-        let (base, mut rest, count) = (base as u32, bits, bits.count_ones() as usize);
-        // Eight at a time, wanted or not: how many there are is hard to foretell, and a slot too much costs nothing.
-        for (round, eight) in slots.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            if round * 8 >= count {
-                break;
-            }
-            for slot in eight {
-                *slot = base.wrapping_add(rest.trailing_zeros());
-                rest &= rest.wrapping_sub(1);
-            }
-        }
-        self.marks += count;
+        B::places(bits, base as u32, slots);
+        self.marks += bits.count_ones() as usize;
     }
 
     #[cold]
