@@ -57,6 +57,17 @@ pub(super) enum Fate {
     Transformed,
 }
 
+impl Count {
+    #[inline(always)]
+    fn one_more(&mut self, fate: Fate) {
+        match fate {
+            Fate::Released => self.released += 1,
+            Fate::Withheld => self.withheld += 1,
+            Fate::Transformed => self.transformed += 1,
+        }
+    }
+}
+
 impl Tally {
     pub(super) fn new(plan: Arc<Plan>) -> Self {
         let counts = std::iter::repeat_with(Box::default).take(plan.owners.len()).collect();
@@ -87,20 +98,23 @@ impl Tally {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn count(&mut self, element: Option<ElementId>, fate: Fate) {
         let Some(ElementId { owner, index }) = element else { return };
-        let Some(counts) = self.counts.get_mut(owner as usize) else { return };
-        if counts.is_empty() {
-            // The first element of this owner: most responses meet few owners, so the others cost nothing.
-            let most = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
-            *counts = vec![Count::default(); most].into();
+        match self.counts.get_mut(owner as usize).and_then(|counts| counts.get_mut(index as usize)) {
+            Some(count) => count.one_more(fate),
+            None => self.count_first(owner, index, fate),
         }
-        let Some(count) = counts.get_mut(index as usize) else { return };
-        match fate {
-            Fate::Released => count.released += 1,
-            Fate::Withheld => count.withheld += 1,
-            Fate::Transformed => count.transformed += 1,
+    }
+
+    /// Counts the first element of an owner: most responses meet few owners, so the others cost nothing.
+    #[cold]
+    fn count_first(&mut self, owner: u16, index: u16, fate: Fate) {
+        let Some(counts) = self.counts.get_mut(owner as usize).filter(|counts| counts.is_empty()) else { return };
+        let most = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
+        *counts = vec![Count::default(); most].into();
+        if let Some(count) = counts.get_mut(index as usize) {
+            count.one_more(fate);
         }
     }
 

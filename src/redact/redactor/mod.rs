@@ -24,8 +24,8 @@ use self::hold::{Held, Hold};
 use self::lead::Lead;
 use self::pass::{Pass, Passed};
 use super::output::{Output, Sink, Skeleton};
-use super::plan::{Action, Edge, Items, Kinds, OwnerId, Plan, StateId, TableId};
-use super::tally::Tally;
+use super::plan::{Action, Edge, Items, Kinds, OwnerId, Plan, State, StateId, TableId};
+use super::tally::{Fate, Tally};
 use super::transform::{Given, Transform};
 use crate::json::{BackEnd, Lexer, SyntaxError, SyntaxErrorKind, Tape, string};
 
@@ -284,8 +284,13 @@ impl Redactor {
                 let Some((end, mark)) = out.window.end_of_string() else { return Ok(None) };
                 let mut name = std::mem::take(&mut self.text);
                 name.extend_from_slice(out.window.text.get(..end - 1).unwrap_or_default());
-                let edge = self.named(plan, &name, 0, name.len(), offset)?;
-                self.mode = Mode::Value(edge);
+                let edge = match self.frames.last().map(|frame| &frame.kind) {
+                    Some(Opened::Object { state, .. }) => plan.state(*state).map(|state| {
+                        self.named(plan, state, state.members.get_within(&name, 0, name.len()), &name, offset)
+                    }),
+                    _ => None,
+                };
+                self.mode = Mode::Value(edge.unwrap_or(Ok(Edge::new(Action::Drop)))?);
                 name.clear();
                 self.text = name;
                 Ok(Some(mark))
@@ -304,26 +309,18 @@ impl Redactor {
     /// Before a member, an item or an end.
     #[inline(always)]
     fn walk<S: Sink + ?Sized>(&mut self, plan: &Plan, at: usize, out: &mut Output<'_, S>) -> Result<Option<usize>> {
-        let Some(frame) = self.frames.last_mut() else {
-            return self.value(plan, plan.root, at, out);
-        };
-        let Some((place, byte)) = out.window.peek(at) else { return Ok(None) };
-        match (&mut frame.kind, byte) {
-            (_, b'}' | b']') => {
-                self.close(plan, place + 1, out)?;
-                Ok(Some(at + 1))
+        match self.frames.last_mut().map(|frame| &mut frame.kind) {
+            None => self.value(plan, plan.root, at, out),
+            Some(Opened::Object { state, discriminator }) => {
+                let (state, discriminated) = (*state, discriminator.is_some());
+                self.members(plan, state, discriminated, at, out)
             }
-            (Opened::Object { .. }, _) => {
-                let offset = self.base + place as u64;
-                let Some((end, mark)) = out.window.end_of_value(at) else {
-                    self.text.extend_from_slice(out.window.text.get(place + 1..).unwrap_or_default());
-                    self.mode = Mode::Name { offset };
-                    return Ok(None);
-                };
-                let edge = self.named(plan, out.window.text, place + 1, end - 1, offset)?;
-                self.value(plan, edge, mark, out)
-            }
-            (Opened::Array { items, state, place, .. }, _) => {
+            Some(Opened::Array { items, state, place, .. }) => {
+                let Some((end, byte)) = out.window.peek(at) else { return Ok(None) };
+                if byte == b']' {
+                    self.close(plan, end + 1, out)?;
+                    return Ok(Some(at + 1));
+                }
                 let edge = state.map_or(*items, |state| placed(plan, state, *place, *items));
                 *place += 1;
                 self.value(plan, edge, at, out)
@@ -331,22 +328,63 @@ impl Redactor {
         }
     }
 
-    /// Where the member leads whose name stands in this part of a text.
+    /// The members of the innermost frame, from this mark on, to its end or to one that is more than let through.
     #[inline(always)]
-    fn named(&mut self, plan: &Plan, text: &[u8], start: usize, end: usize, offset: u64) -> Result<Edge> {
-        let Some(Frame { kind: Opened::Object { state: id, discriminator }, .. }) = self.frames.last_mut() else {
-            return Ok(Edge::new(Action::Drop));
-        };
-        let Some(state) = plan.state(*id) else { return Ok(Edge::new(Action::Drop)) };
-        let known = state.members.get_within(text, start, end);
-        if let (Some(edge), None) = (known, &discriminator) {
-            return Ok(*edge);
+    fn members<S: Sink + ?Sized>(
+        &mut self,
+        plan: &Plan,
+        state: StateId,
+        discriminated: bool,
+        mut at: usize,
+        out: &mut Output<'_, S>,
+    ) -> Result<Option<usize>> {
+        let Some(state) = plan.state(state) else { return Ok(None) };
+        let window = out.window;
+        loop {
+            let Some((start, byte)) = window.peek(at) else { return Ok(None) };
+            if byte == b'}' {
+                self.close(plan, start + 1, out)?;
+                return Ok(Some(at + 1));
+            }
+            let offset = self.base + start as u64;
+            let Some(end) = window.place(at + 1) else {
+                self.text.extend_from_slice(window.text.get(start + 1..).unwrap_or_default());
+                self.mode = Mode::Name { offset };
+                return Ok(None);
+            };
+            let edge = match state.members.get_within(window.text, start + 1, end) {
+                Some(edge) if !discriminated => *edge,
+                known => self.named(plan, state, known, window.text.get(start + 1..end).unwrap_or_default(), offset)?,
+            };
+            at += 2;
+            // Most members of most documents just go on: what follows is what `value` does with them.
+            let Some((place, byte)) = window.peek(at) else { return self.value(plan, edge, at, out) };
+            let stays = match edge.action {
+                Action::Keep => true,
+                Action::Scalar(kinds) => kind_of(byte).is_some_and(|kind| kinds.has(kind)),
+                _ => false,
+            };
+            match window.end_of_value(at) {
+                Some((end, mark)) if stays && edge.capture.is_none() => {
+                    self.check_lead(place)?;
+                    self.begin(place, out);
+                    self.content(place..end, out);
+                    self.tally.count(edge.element, Fate::Released);
+                    self.lead.restart(end);
+                    at = mark;
+                }
+                _ => return self.value(plan, edge, at, out),
+            }
         }
+    }
+
+    /// Where the member leads that has this name, as it stands in the input, and is known or not to its state.
+    fn named(&mut self, plan: &Plan, state: &State, known: Option<&Edge>, name: &[u8], offset: u64) -> Result<Edge> {
         // Names are compared as they are after unescaping, so that no spelling of a name gets round its rule.
-        let name = text.get(start..end).unwrap_or_default();
-        let unescaped = if name.contains(&b'\\') { string::unescape(name) } else { None };
+        let unescaped = if known.is_none() && name.contains(&b'\\') { string::unescape(name) } else { None };
         let name = unescaped.as_deref().map_or(name, str::as_bytes);
-        if let Some(discriminator) = discriminator
+        if let Some(Frame { kind: Opened::Object { discriminator: Some(discriminator), .. }, .. }) =
+            self.frames.last_mut()
             && plan.table(discriminator.table).is_none_or(|table| table.member.as_bytes() == name)
             && std::mem::replace(&mut discriminator.seen, true)
         {
