@@ -17,22 +17,26 @@ pub struct Names<V> {
 
 #[derive(Debug, Clone)]
 struct Named<V> {
-    key: Key,
-    start: usize,
-    /// Whether it stands in JSON as it is: it holds no backslash, which only an escape could be.
-    plain: bool,
+    first: u64,
+    last: u64,
+    length: u32,
+    start: u32,
     value: V,
 }
 
 /// What of a name is compared first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Key {
     /// The first eight bytes, or fewer and zeros.
     first: u64,
     /// The last eight bytes of a name that has more than eight.
     last: u64,
-    length: usize,
+    /// The length in bytes, and [`ESCAPED`].
+    length: u32,
 }
+
+/// Marks a name with a backslash, which stands in JSON only as an escape, and never as it is.
+const ESCAPED: u32 = 1 << 31;
 
 impl<V> Names<V> {
     /// A map without names.
@@ -60,8 +64,8 @@ impl<V> Names<V> {
         }
         let start = self.text.len();
         self.text.push_str(name);
-        let key = Key::of(name.as_bytes(), 0, name.len());
-        self.named.push(Named { key, start, plain: !name.contains('\\'), value });
+        let Key { first, last, length } = Key::of_name(name.as_bytes());
+        self.named.push(Named { first, last, length, start: start as u32, value });
         self.take_slot(place);
         place
     }
@@ -80,7 +84,7 @@ impl<V> Names<V> {
     fn take_slot(&mut self, place: usize) {
         let Some(named) = self.named.get(place) else { return };
         let mask = self.slots.len() - 1;
-        let mut at = named.key.hash() & mask;
+        let mut at = named.key().hash() & mask;
         // INVARIANT: half of the slots are free, so the search ends.
         while self.slots.get(at).is_some_and(|slot| *slot != 0) {
             at = (at + 1) & mask;
@@ -92,19 +96,19 @@ impl<V> Names<V> {
 
     /// The value of this name.
     pub fn get(&self, name: &[u8]) -> Option<&V> {
-        self.find(name, 0, name.len()).map(|(_, named)| &named.value)
+        self.find(Key::of_name(name), name, 0).map(|(_, named)| &named.value)
     }
 
     /// The value of the name that stands, as it is in JSON, in a part of a text. It is looked at in its place, since
     /// eight bytes are read faster where others follow. A name that JSON writes with an escape is not found.
     #[inline(always)]
     pub(super) fn get_within(&self, text: &[u8], start: usize, end: usize) -> Option<&V> {
-        self.find(text, start, end).filter(|(_, named)| named.plain).map(|(_, named)| &named.value)
+        self.find(Key::of(text, start, end), text, start).map(|(_, named)| &named.value)
     }
 
     /// The place of this name.
     pub fn place(&self, name: &[u8]) -> Option<usize> {
-        self.find(name, 0, name.len()).map(|(place, _)| place)
+        self.find(Key::of_name(name), name, 0).map(|(place, _)| place)
     }
 
     /// The name at a place, and its value.
@@ -137,15 +141,17 @@ impl<V> Names<V> {
         self.named.is_empty()
     }
 
+    /// The name of this key, which begins at this place of the text.
     #[inline(always)]
-    fn find(&self, text: &[u8], start: usize, end: usize) -> Option<(usize, &Named<V>)> {
-        let key = Key::of(text, start, end);
+    fn find(&self, key: Key, text: &[u8], start: usize) -> Option<(usize, &Named<V>)> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = key.hash() & mask;
         // A free slot holds 0, which is one more than no place.
         while let Some(place) = self.slots.get(at)?.checked_sub(1) {
             let named = self.named.get(place as usize)?;
-            if named.key == key && (key.length <= 16 || text.get(start..end) == Some(self.name(named).as_bytes())) {
+            let alike = named.first == key.first && named.last == key.last && named.length == key.length;
+            if alike && (key.length <= 16 || text.get(start..start + named.len()) == Some(self.name(named).as_bytes()))
+            {
                 return Some((place as usize, named));
             }
             at = (at + 1) & mask;
@@ -155,29 +161,47 @@ impl<V> Names<V> {
 
     fn name(&self, named: &Named<V>) -> &str {
         // INVARIANT: a name begins and ends within the text, which holds all of them.
-        self.text.get(named.start..named.start + named.key.length).unwrap_or_default()
+        let start = named.start as usize;
+        self.text.get(start..start + named.len()).unwrap_or_default()
+    }
+}
+
+impl<V> Named<V> {
+    fn key(&self) -> Key {
+        Key { first: self.first, last: self.last, length: self.length }
+    }
+
+    fn len(&self) -> usize {
+        (self.length & !ESCAPED) as usize
     }
 }
 
 impl Key {
+    /// The key of what stands, as it is in JSON, in a part of a text.
     #[inline(always)]
     fn of(text: &[u8], start: usize, end: usize) -> Self {
         let length = end.saturating_sub(start);
-        let eight =
-            |at: usize| text.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(|word| u64::from_le_bytes(*word));
-        if length > 8 {
-            return Self { first: eight(start).unwrap_or(0), last: eight(end - 8).unwrap_or(0), length };
-        }
-        let first = match eight(start) {
-            Some(word) if length > 0 => word & (u64::MAX >> (64 - 8 * length)),
-            _ => text.get(start..end).unwrap_or_default().iter().rfold(0, |word, byte| word << 8 | u64::from(*byte)),
+        let eight = |at: usize| text.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
+        let (first, last) = match eight(start) {
+            Some(word) if length > 8 => (word, eight(end - 8).unwrap_or(0)),
+            Some(word) if length > 0 => (word & (u64::MAX >> (64 - 8 * length)), 0),
+            _ => {
+                let bytes = text.get(start..end).unwrap_or_default();
+                (bytes.iter().rfold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+            }
         };
-        Self { first, last: 0, length }
+        Self { first, last, length: length as u32 }
+    }
+
+    /// The key of a name.
+    fn of_name(name: &[u8]) -> Self {
+        let key = Self::of(name, 0, name.len());
+        Self { length: if name.contains(&b'\\') { key.length | ESCAPED } else { key.length }, ..key }
     }
 
     #[inline(always)]
     fn hash(self) -> usize {
-        let mixed = self.first ^ self.last.rotate_left(29) ^ self.length as u64;
+        let mixed = self.first ^ self.last.rotate_left(29) ^ u64::from(self.length);
         (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
     }
 }
