@@ -440,7 +440,9 @@ impl<'a> Compiler<'a> {
         }
         let forms = of.elements().iter().flat_map(|element| element.types.iter());
         let primitive = |form: &TypeRef| self.definitions.get(form.target).kind == Kind::Primitive;
-        Names::with_capacity(forms.map(|form| 1 + usize::from(shown && primitive(form))).sum())
+        let members: usize = forms.map(|form| 1 + usize::from(shown && primitive(form))).sum();
+        // A resource says what it is by a member that is no element.
+        Names::with_capacity(members + usize::from(of.kind == Kind::Resource))
     }
 
     /// As what the tally counts the elements of a type: under its resource type, by the path below it, or under the data

@@ -35,6 +35,9 @@ struct Key {
     length: u32,
 }
 
+/// The room for the text of a name, in bytes: what most elements of FHIR need.
+const TEXT: usize = 12;
+
 /// Marks a name with a backslash, which stands in JSON only as an escape, and never as it is.
 const ESCAPED: u32 = 1 << 31;
 
@@ -47,7 +50,7 @@ impl<V> Names<V> {
     /// A map without names that has room for as many.
     pub fn with_capacity(names: usize) -> Self {
         let slots = vec![0; (names * 2).next_power_of_two()];
-        Self { text: String::with_capacity(names * 16), named: Vec::with_capacity(names), slots }
+        Self { text: String::with_capacity(names * TEXT), named: Vec::with_capacity(names), slots }
     }
 
     /// Sets the value of a name, and says at which place it stands.
@@ -70,11 +73,11 @@ impl<V> Names<V> {
         place
     }
 
-    /// Makes room for four times as many names.
+    /// Makes room for twice as many names.
     fn grow(&mut self) {
-        let more = (self.named.len() * 3).max(4);
-        self.named.reserve(more);
-        self.text.reserve(more * 16);
+        let more = self.named.len().max(4);
+        self.named.reserve_exact(more);
+        self.text.reserve(more * TEXT);
         self.slots = vec![0; ((self.named.len() + more) * 2).next_power_of_two()];
         for place in 0..self.named.len() {
             self.take_slot(place);
