@@ -91,6 +91,17 @@ pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape)
     scan.is_utf8(window) && scan.suspend(lexer)
 }
 
+/// The next token follows an opening bracket.
+const OPEN: u64 = 1;
+/// It follows an opening bracket or a comma.
+const FIRST: u64 = 2;
+/// It follows the opening quote of a name, and closes it.
+const IN_NAME: u64 = 4;
+/// It follows a name.
+const NAME: u64 = 8;
+/// It follows a value.
+const VALUE: u64 = 16;
+
 /// What is carried from block to block.
 struct Scan {
     /// The next byte is escaped.
@@ -101,16 +112,8 @@ struct Scan {
     in_object: u64,
     /// The last byte was of a scalar.
     scalar: bool,
-    /// The next token follows an opening bracket.
-    after_open: bool,
-    /// It follows an opening bracket or a comma.
-    after_first: bool,
-    /// It is the closing quote of a name.
-    in_name: bool,
-    /// It follows a name.
-    after_name: bool,
-    /// It follows a value.
-    after_value: bool,
+    /// What the next token follows, as bits.
+    after: u64,
     /// Any byte that was not ASCII.
     high: u64,
     /// Up to where strings were checked byte by byte.
@@ -131,11 +134,7 @@ impl Scan {
             in_string: 0,
             in_object: spread(lexer.nesting.in_object()),
             scalar: false,
-            after_open: false,
-            after_first: false,
-            in_name: false,
-            after_name: false,
-            after_value: false,
+            after: 0,
             high: 0,
             checked: 0,
             sequence_end: 0,
@@ -145,24 +144,23 @@ impl Scan {
         match lexer.under_way {
             UnderWay::Text { name, state } => {
                 scan.in_string = u64::MAX;
-                scan.in_name = name;
+                scan.after = if name { IN_NAME } else { 0 };
                 scan.escaped = matches!(state, Text::Escape { .. });
                 scan.escape(state, window, 0)?;
                 scan.sequence_end = scan.checked;
             }
-            UnderWay::None => match lexer.expect {
-                Expect::Value => {}
-                Expect::Name => scan.after_first = true,
-                Expect::ValueOrEnd | Expect::NameOrEnd => {
-                    scan.after_first = true;
-                    scan.after_open = true;
+            UnderWay::None => {
+                scan.after = match lexer.expect {
+                    Expect::Value => 0,
+                    Expect::Name => FIRST,
+                    Expect::ValueOrEnd | Expect::NameOrEnd => FIRST | OPEN,
+                    Expect::Colon => NAME,
+                    Expect::CommaOrEnd | Expect::Nothing => VALUE,
                 }
-                Expect::Colon => scan.after_name = true,
-                Expect::CommaOrEnd | Expect::Nothing => scan.after_value = true,
-            },
+            }
             scalar => {
                 scan.scalar = true;
-                scan.after_value = true;
+                scan.after = VALUE;
                 scan.scalar(scalar, window, 0)?;
             }
         }
@@ -171,19 +169,20 @@ impl Scan {
 
     /// Leaves the lexer where the window ends.
     fn suspend(self, lexer: &mut Lexer) -> bool {
-        lexer.expect = match self.in_object != 0 {
+        let in_object = self.in_object != 0;
+        lexer.expect = match self.after {
             _ if self.under_way != UnderWay::None => Expect::Value,
-            true if self.after_open => Expect::NameOrEnd,
-            true if self.after_first => Expect::Name,
-            false if self.after_open => Expect::ValueOrEnd,
-            _ if self.after_name => Expect::Colon,
-            _ if self.after_value && lexer.nesting.depth == 0 => Expect::Nothing,
-            _ if self.after_value => Expect::CommaOrEnd,
-            _ => Expect::Value,
+            FIRST if in_object => Expect::Name,
+            NAME => Expect::Colon,
+            VALUE if lexer.nesting.depth == 0 => Expect::Nothing,
+            VALUE => Expect::CommaOrEnd,
+            after if after & OPEN == 0 => Expect::Value,
+            _ if in_object => Expect::NameOrEnd,
+            _ => Expect::ValueOrEnd,
         };
         lexer.under_way = if self.in_string != 0 {
             let state = if self.escaped && self.text == Text::Plain { Text::Escape { low: false } } else { self.text };
-            UnderWay::Text { name: self.in_name, state }
+            UnderWay::Text { name: self.after == IN_NAME, state }
         } else {
             self.under_way
         };
@@ -236,17 +235,19 @@ impl Scan {
         wrong |= comma & in_none;
 
         // The token after each of `these`: the sum carries from each through the gap behind it.
-        let follow = |these: u64, carry: &mut bool| {
-            let (next, carried) = these.carrying_add(these | !tokens, *carry);
-            *carry = carried;
+        let mut after = 0;
+        let mut follow = |these: u64, what: u64| {
+            let (next, carried) = these.carrying_add(these | !tokens, self.after & what != 0);
+            after |= if carried { what } else { 0 };
             next & tokens
         };
-        let behind_open = follow(open, &mut self.after_open);
-        let first = follow(open | comma, &mut self.after_first);
-        let name_end = follow(first & in_object & quote, &mut self.in_name);
-        let behind_name = follow(name_end, &mut self.after_name);
+        let behind_open = follow(open, OPEN);
+        let first = follow(open | comma, FIRST);
+        let name_end = follow(first & in_object & quote, IN_NAME);
+        let behind_name = follow(name_end, NAME);
         let value_end = (quote & !inside & !name_end) | close | scalar_start;
-        let behind_value = follow(value_end, &mut self.after_value);
+        let behind_value = follow(value_end, VALUE);
+        self.after = after;
         // What comes first in an object is a name, and a colon stands behind each name and nowhere else. A comma or an
         // end stands behind each value and nowhere else, but that an end may stand right behind the opening bracket.
         wrong |= first & in_object & (open | scalar_start);
