@@ -12,6 +12,7 @@ mod plans;
 
 use std::sync::Arc;
 
+use fieldgate::json::BackEnd;
 use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Test};
 use fieldgate::redact::plan::{Action, Capture, Case, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, Table};
 use fieldgate::redact::transform::{Given, Transform};
@@ -506,8 +507,13 @@ proptest! {
             pieces.push(piece);
             rest = others;
         }
-        let (split, _) = redact(&plan, &Limits::default(), &pieces);
-        prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole));
+        for back_end in BackEnd::all() {
+            let redactor = || Redactor::new(Arc::clone(&plan), Given::default(), Limits::default()).on(back_end);
+            for pieces in [&pieces[..], &[&text]] {
+                let (split, _) = feed(&mut redactor(), pieces);
+                prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "{}", back_end.name());
+            }
+        }
         for at in 0..text.len().min(200) {
             let (split, _) = redact(&plan, &Limits::default(), &[&text[..at], &text[at..]]);
             prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "cut at {}", at);

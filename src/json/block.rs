@@ -52,7 +52,7 @@ impl Blocks for Plain {
         let (words, _) = block.as_chunks::<8>();
         for (place, word) in words.iter().enumerate() {
             let word = u64::from_le_bytes(*word);
-            let lower = word | ONES * 0x20;
+            let lower = word | (ONES * 0x20);
             let at = place * 8;
             maps.quote |= equal(word, b'"') << at;
             maps.backslash |= equal(word, b'\\') << at;

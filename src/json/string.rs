@@ -35,19 +35,24 @@ pub fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
 pub fn escape_into(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            0x08 => out.extend(b"\\b"),
-            0x0c => out.extend(b"\\f"),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0x00..0x20 => out.extend(format!("\\u{byte:04x}").into_bytes()),
-            _ => out.push(byte),
+    for run in text.as_bytes().chunk_by(|one, next| is_plain(*one) && is_plain(*next)) {
+        match run {
+            [byte @ (b'"' | b'\\')] => out.extend([b'\\', *byte]),
+            [0x08] => out.extend(b"\\b"),
+            [0x0c] => out.extend(b"\\f"),
+            b"\n" => out.extend(b"\\n"),
+            b"\r" => out.extend(b"\\r"),
+            b"\t" => out.extend(b"\\t"),
+            [byte @ 0x00..0x20] => out.extend(format!("\\u{byte:04x}").into_bytes()),
+            plain => out.extend_from_slice(plain),
         }
     }
     out.push(b'"');
+}
+
+/// Whether a byte stands in a string as it is.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {

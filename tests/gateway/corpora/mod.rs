@@ -62,7 +62,7 @@ impl Stage {
     async fn set() -> Arc<Self> {
         let upstream = Upstream::start().await;
         let folder = Folder::new(upstream.address);
-        let definitions = Arc::new(Definitions::r4().unwrap());
+        let definitions = Arc::new(Definitions::r4());
         let policy = Arc::new(Policy::parse("policy.yaml", POLICY, &definitions).unwrap().0);
         let file = std::fs::read_to_string(folder.path("gateway.yaml")).unwrap();
         let (before, rest) = file.split_once("\nendpoints:\n").unwrap();
