@@ -75,7 +75,7 @@ fn main() -> Outcome<()> {
         }
     }
     let corpora = corpus::corpora(&arguments.files, arguments.examples.as_deref())?;
-    let definitions = Definitions::r4()?;
+    let definitions = Definitions::r4();
     let folder = std::env::temp_dir().join(format!("fieldgate-compare-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let outcome = compete(&arguments, &corpora, &definitions, &folder);
