@@ -492,6 +492,7 @@ proptest! {
         document in any_document(),
         pretty in any::<bool>(),
         cuts in proptest::collection::vec(1usize..9, 1..20),
+        cuts_of_windows in proptest::collection::vec(any::<usize>(), 4),
     ) {
         let text = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) }.unwrap();
         let expected = oracle::redact(&plan, &Given::default(), &document);
@@ -513,6 +514,12 @@ proptest! {
                 let (split, _) = feed(&mut redactor(), pieces);
                 prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "{}", back_end.name());
             }
+        }
+        // One piece is read in windows of 16 KiB: white space before the document moves their border into it.
+        for at in cuts_of_windows.iter().map(|at| at % text.len()) {
+            let moved = [&vec![b' '; 16 * 1024 - at], &text[..]].concat();
+            let (moved, _) = redact(&plan, &Limits::default(), &[&moved]);
+            prop_assert_eq!(String::from_utf8_lossy(moved.trim_ascii_start()), String::from_utf8_lossy(&whole), "window at {}", at);
         }
         for at in 0..text.len().min(200) {
             let (split, _) = redact(&plan, &Limits::default(), &[&text[..at], &text[at..]]);

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::super::output::{Output, Sink};
-use super::Redactor;
+use super::{RedactError, Redactor, Result};
 
 /// What stands between a value and the one before it.
 #[derive(Default)]
@@ -152,6 +152,28 @@ impl Redactor {
             self.opened = outermost.outer_opened;
             self.envelopes.clear();
         }
+    }
+
+    /// Refuses a lead, up to this place, that is over the limit.
+    #[inline(always)]
+    pub(super) fn check_lead(&self, at: usize) -> Result<()> {
+        let length = self.lead.carried.len() + at.saturating_sub(self.lead.from);
+        if length <= self.limits.lead { Ok(()) } else { self.check_lead_of_frames(at) }
+    }
+
+    /// The same where the lead holds frames that have just been opened, each of which has a lead of its own.
+    #[cold]
+    fn check_lead_of_frames(&self, at: usize) -> Result<()> {
+        let (mut carried, mut from) = (self.lead.carried.len(), self.lead.from);
+        let staged = self.frames.len() - self.unstaged;
+        let begins = self.frames.iter().skip(staged).map(|frame| (frame.begin - self.base) as usize);
+        for end in begins.chain([at]) {
+            if carried + end.saturating_sub(from) > self.limits.lead {
+                return Err(RedactError::Lead { limit: self.limits.lead, offset: self.base + from as u64 });
+            }
+            (carried, from) = (0, end);
+        }
+        Ok(())
     }
 
     #[inline(always)]
