@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::plan::{Action, Capture, Case, Edge, Items, Kinds, Plan, StateId, TableId};
 use super::tally::bare_id;
 use super::transform::{Given, Transform};
-use crate::json::node::Node;
+use crate::json::node::{Document, Node};
 
 /// What is left of a document, or `None` where nothing is.
 pub fn redact(plan: &Plan, given: &Given, document: &Value) -> Option<Value> {
@@ -70,8 +70,9 @@ impl Oracle<'_> {
                 Some(choice) if choice.per_item && value.is_array() => self.items(edge, None, value),
                 Some(choice) => {
                     let text = value.to_string();
+                    let Ok(document) = Document::read(text.as_bytes()) else { return Became::gone() };
                     let holds = choice.tests.iter().enumerate().try_fold(0, |outcome, (bit, test)| {
-                        test.holds(Node::new(text.as_bytes())).map(|holds| outcome | usize::from(holds) << bit)
+                        test.holds(document.root()).map(|holds| outcome | usize::from(holds) << bit)
                     });
                     match holds.ok().and_then(|outcome| choice.outcomes.get(outcome)) {
                         Some(outcome) => self.value(*outcome, value, at),
@@ -177,7 +178,8 @@ impl Oracle<'_> {
         let said = members.get(&*table.member).and_then(Value::as_str);
         let Some(case) = said.and_then(|said| table.cases.get(said)) else { return withheld };
         let text = value.to_string();
-        let node = Node::new(text.as_bytes());
+        let Ok(document) = Document::read(text.as_bytes()) else { return withheld };
+        let node = document.root();
         if case.rows.as_ref().is_some_and(|rows| rows.holds(node) != Ok(true)) {
             return withheld;
         }

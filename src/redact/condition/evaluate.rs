@@ -3,8 +3,8 @@
 //! Nothing here guesses. Each operand of a test is decided, also where another has settled it, and one that is undecided
 //! makes the whole undecided: which operand stands first never decides what is seen.
 //!
-//! Work is bounded twice. Recursion follows the condition, and in comparisons the value, at most [`MOST_DEPTH`] deep.
-//! And each decision has an [`Allowance`] of text to read that grows with the text and with the condition. A condition
+//! Work is bounded twice. Recursion follows the condition, and in comparisons the value, which nests no deeper than what
+//! may be read ([`crate::json::lexer::MOST_DEPTH`]). And each decision has an [`Allowance`] of text to read that grows with the text and with the condition. A condition
 //! without `..` reads each byte a few times for each of its selectors. One with `..` reads a byte once for each array and
 //! object around it, and `..` in a filter behind `..` multiplies that: ordinary data stays far below the allowance, and
 //! nesting made to be expensive is undecided.
@@ -14,9 +14,6 @@ use std::cmp::Ordering;
 
 use super::{Comparison, Literal, Operand, Query, Segment, Selector, Test, Undecided};
 use crate::json::node::{Ambiguous, Kind, Node};
-
-/// How deep arrays and objects are compared.
-const MOST_DEPTH: usize = 512;
 
 /// How often each selector may read each byte: the arrays and objects around a value of deeply nested ordinary data.
 const READINGS: u64 = 64;
@@ -284,14 +281,13 @@ fn equal(left: &Value<'_>, right: &Value<'_>, allowance: &mut Allowance) -> Resu
         (Value::Boolean(left), Value::Boolean(right)) => left == right,
         (Value::Number(left), Value::Number(right)) => left == right,
         (Value::String(left), Value::String(right)) => left == right,
-        (Value::Structure(left), Value::Structure(right)) => same(*left, *right, MOST_DEPTH, allowance)?,
+        (Value::Structure(left), Value::Structure(right)) => same(*left, *right, allowance)?,
         _ => false,
     })
 }
 
 /// Whether two values are the same at every depth. A difference ends it: no way to read what follows would undo one.
-fn same(left: Node<'_>, right: Node<'_>, depth: usize, allowance: &mut Allowance) -> Result<bool, Undecided> {
-    let depth = depth.checked_sub(1).ok_or(Undecided)?;
+fn same(left: Node<'_>, right: Node<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
     if !is_structure(left) || left.kind() != right.kind() {
         // Unequal kinds stay unequal; a structure has no value here that equals one of another kind.
         return equal_scalars(left, right, allowance);
@@ -304,19 +300,18 @@ fn same(left: Node<'_>, right: Node<'_>, depth: usize, allowance: &mut Allowance
         right.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         return Ok(left.len() == right.len()
             && left.iter().zip(&right).all(|((one, _), (other, _))| one == other)
-            && all_same(left.iter().zip(&right).map(|((_, one), (_, other))| (*one, *other)), depth, allowance)?);
+            && all_same(left.iter().zip(&right).map(|((_, one), (_, other))| (*one, *other)), allowance)?);
     }
     let (left, right) = (left.children()?, right.children()?);
-    Ok(left.len() == right.len() && all_same(left.into_iter().zip(right), depth, allowance)?)
+    Ok(left.len() == right.len() && all_same(left.into_iter().zip(right), allowance)?)
 }
 
 fn all_same<'a>(
     pairs: impl Iterator<Item = (Node<'a>, Node<'a>)>,
-    depth: usize,
     allowance: &mut Allowance,
 ) -> Result<bool, Undecided> {
     for (left, right) in pairs {
-        if !same(left, right, depth, allowance)? {
+        if !same(left, right, allowance)? {
             return Ok(false);
         }
     }

@@ -9,8 +9,9 @@ use super::super::tally::{self, Fate};
 use super::frame::Opened;
 use super::pass::{Pass, Passed, Rest};
 use super::{Mode, RedactError, Redactor, Result, WINDOW};
+use crate::json::lexer::MOST_DEPTH;
 use crate::json::node::{Ambiguous, Node};
-use crate::json::{Lexer, Window, string};
+use crate::json::{Lexer, Tape, Window, string};
 
 pub(super) struct Hold {
     pub(super) edge: Edge,
@@ -72,12 +73,11 @@ impl Redactor {
         }
         self.lead.upto = Some(place);
         if let Some((end, mark)) = out.window.end_of_value(at) {
-            let text = out.window.text.get(place..end).unwrap_or_default();
-            if text.len() > self.limits.hold {
+            if end - place > self.limits.hold {
                 self.over_limit(edge, end, out.window);
                 return Ok(Some(mark));
             }
-            return match self.decided(plan, edge, what, text, offset)? {
+            return match decided(plan, edge, what, Node::new(out.window, at), offset)? {
                 Some(mode) => {
                     self.mode = mode;
                     self.lead.upto = None;
@@ -134,7 +134,15 @@ impl Redactor {
             return Ok(());
         }
         held.extend_from_slice(here);
-        match self.decided(plan, hold.edge, hold.what, &held, hold.offset)? {
+        // It was checked as it came, and is read again to be looked at as one, on a tape that may grow long and is not kept.
+        let mode = {
+            let mut tape = Tape::new();
+            match Lexer::new(MOST_DEPTH).on(self.back_end).read(&held, &mut tape) {
+                Ok(()) => decided(plan, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
+                Err(_) => None,
+            }
+        };
+        match mode {
             Some(mode) => {
                 self.mode = mode;
                 self.replay(held, hold.offset, out)?;
@@ -147,27 +155,6 @@ impl Redactor {
             None => self.withheld_whole(hold.edge, end, out.window),
         }
         Ok(())
-    }
-
-    /// What a value that is known whole is decided to be; `None` where it is withheld.
-    fn decided(&self, plan: &Plan, edge: Edge, what: Held, text: &[u8], offset: u64) -> Result<Option<Mode>> {
-        let value = Node::new(text);
-        match what {
-            Held::Choice(choice) => Ok(plan.choice(choice).map(|choice| {
-                let outcome = choice.tests.iter().enumerate().try_fold(0, |outcome, (bit, test)| {
-                    test.holds(value).map(|holds| outcome | usize::from(holds) << bit)
-                });
-                let edge_of = outcome.ok().and_then(|outcome| choice.outcomes.get(outcome).copied());
-                Mode::Value(edge_of.unwrap_or(Edge { action: Action::Drop, capture: None, ..edge }))
-            })),
-            Held::Table(id) => {
-                let Some(table) = plan.table(id) else { return Ok(None) };
-                Ok(said(table, value)
-                    .map_err(|_| RedactError::Ambiguous { offset })?
-                    .filter(|case| case.rows.as_ref().is_none_or(|rows| rows.holds(value) == Ok(true)))
-                    .map(|case| entered(edge, id, case, subject_of(case, value))))
-            }
-        }
     }
 
     /// Walks what was held as if it had just come in, in the mode that was decided.
@@ -233,6 +220,27 @@ impl Redactor {
         if matches!(edge.action, Action::Discriminate(_)) {
             self.tally.withheld_objects += 1;
             self.withhold_envelope();
+        }
+    }
+}
+
+/// What a value that is known whole is decided to be; `None` where it is withheld.
+fn decided(plan: &Plan, edge: Edge, what: Held, value: Node<'_>, offset: u64) -> Result<Option<Mode>> {
+    match what {
+        Held::Choice(choice) => Ok(plan.choice(choice).map(|choice| {
+            let outcome =
+                choice.tests.iter().enumerate().try_fold(0, |outcome, (bit, test)| {
+                    test.holds(value).map(|holds| outcome | usize::from(holds) << bit)
+                });
+            let edge_of = outcome.ok().and_then(|outcome| choice.outcomes.get(outcome).copied());
+            Mode::Value(edge_of.unwrap_or(Edge { action: Action::Drop, capture: None, ..edge }))
+        })),
+        Held::Table(id) => {
+            let Some(table) = plan.table(id) else { return Ok(None) };
+            Ok(said(table, value)
+                .map_err(|_| RedactError::Ambiguous { offset })?
+                .filter(|case| case.rows.as_ref().is_none_or(|rows| rows.holds(value) == Ok(true)))
+                .map(|case| entered(edge, id, case, subject_of(case, value))))
         }
     }
 }
