@@ -90,8 +90,15 @@ pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape)
         }
         base += BLOCK;
     }
-    scan.is_utf8(window) && scan.suspend(lexer)
+    if !scan.is_utf8(window) {
+        return false;
+    }
+    scan.suspend(lexer);
+    true
 }
+
+// What the next token follows ([`Scan::after`]): at most one of these, but that what is behind an opening bracket is
+// behind OPEN and FIRST.
 
 /// The next token follows an opening bracket.
 const OPEN: u64 = 1;
@@ -170,7 +177,7 @@ impl Scan {
     }
 
     /// Leaves the lexer where the window ends.
-    fn suspend(self, lexer: &mut Lexer) -> bool {
+    fn suspend(self, lexer: &mut Lexer) {
         let in_object = self.in_object != 0;
         lexer.expect = match self.after {
             _ if self.under_way != UnderWay::None => Expect::Value,
@@ -188,7 +195,6 @@ impl Scan {
         } else {
             self.under_way
         };
-        true
     }
 
     /// Checks the next block, of which as many bytes are of the window.
