@@ -51,7 +51,7 @@ pub struct Running {
 
 /// What every generation of configuration shares.
 struct Shared {
-    definitions: Arc<Definitions>,
+    definitions: Definitions,
     journal: Journal,
     metrics: Arc<Metrics>,
     capacity: Arc<Capacity>,
@@ -82,7 +82,7 @@ impl Running {
     /// # Errors
     /// A mistake in a file, an address that cannot be listened on, an audit trail that cannot be written.
     pub async fn start(path: &Path, clock: fn() -> Timestamp) -> Result<Self, StartError> {
-        let definitions = Arc::new(Definitions::r4());
+        let definitions = Definitions::r4();
         let (config, loaded) = read(path, &definitions, clock())?;
         let metrics = Arc::new(Metrics::new()?);
         let page_key = random()?;
@@ -231,7 +231,7 @@ impl Shared {
         self.metrics.policy_generation(loaded.policy.generation());
         Arc::new(Gateway {
             policy: loaded.policy,
-            definitions: Arc::clone(&self.definitions),
+            definitions: self.definitions,
             identity: loaded.files.identity,
             roles: loaded.files.roles,
             endpoints: loaded.files.endpoints,

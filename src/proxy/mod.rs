@@ -56,7 +56,7 @@ pub struct Gateway {
     /// Who sees what.
     pub policy: Arc<Policy>,
     /// The definitions of FHIR.
-    pub definitions: Arc<Definitions>,
+    pub definitions: Definitions,
     /// Who calls.
     pub identity: Arc<Identity>,
     /// Who may act as what.

@@ -201,7 +201,7 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
          - { role: desk, when: { api_key: both } }\n\
          - { role: billing, when: { certificate: { san_uri: \"spiffe://acme.example/billing\" } } }\n",
     );
-    let definitions = Arc::new(Definitions::r4());
+    let definitions = Definitions::r4();
     let (policy, _) = Policy::parse("policy.yaml", &policy, &definitions).unwrap_or_else(|found| panic!("{found}"));
     let metrics = Arc::new(Metrics::new().unwrap());
     let endpoint = |name: &str, path: &str, below: &str, serves: Serves| {

@@ -73,7 +73,7 @@ impl Caller {
 /// Where the addresses of an answer lead, told anew by what docs/search.md and docs/policy.md say.
 pub struct Led {
     pub policy: Arc<Policy>,
-    pub definitions: Arc<Definitions>,
+    pub definitions: Definitions,
     pub role: Role,
     /// The upstream's base.
     pub base: String,

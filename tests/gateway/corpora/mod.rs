@@ -52,7 +52,7 @@ struct Stage {
     /// Nobody but the test's end has to do with the process.
     gateway: Mutex<Gateway>,
     policy: Arc<Policy>,
-    definitions: Arc<Definitions>,
+    definitions: Definitions,
     callers: Vec<Caller>,
     /// How often each role got each status.
     statuses: Mutex<BTreeMap<(String, u16), usize>>,
@@ -62,7 +62,7 @@ impl Stage {
     async fn set() -> Arc<Self> {
         let upstream = Upstream::start().await;
         let folder = Folder::new(upstream.address);
-        let definitions = Arc::new(Definitions::r4());
+        let definitions = Definitions::r4();
         let policy = Arc::new(Policy::parse("policy.yaml", POLICY, &definitions).unwrap().0);
         let file = std::fs::read_to_string(folder.path("gateway.yaml")).unwrap();
         let (before, rest) = file.split_once("\nendpoints:\n").unwrap();
@@ -246,7 +246,7 @@ impl Stage {
     fn addresses(&self, caller: &Caller) -> Led {
         Led {
             policy: Arc::clone(&self.policy),
-            definitions: Arc::clone(&self.definitions),
+            definitions: self.definitions,
             role: caller.role.clone(),
             base: self.upstream.base(),
             public: caller.public.clone(),
