@@ -24,6 +24,17 @@ impl Task {
             Self::Pick => "B",
         }
     }
+
+    /// Does the task to a tree by what a peer has for it; whether anything of it is left.
+    pub fn leaves<T>(self, tree: &mut T, hide: impl FnOnce(&mut T), pick: impl FnOnce(&mut T) -> bool) -> bool {
+        match self {
+            Self::Hide => {
+                hide(tree);
+                true
+            }
+            Self::Pick => pick(tree),
+        }
+    }
 }
 
 /// What task A drops of a Patient, besides its narrative.

@@ -100,14 +100,7 @@ impl Serialize for Value {
 /// The tasks.
 pub fn dom(task: Task, document: &[u8], out: &mut Vec<u8>) -> Outcome<()> {
     let mut tree: Value = serde_json::from_slice(document)?;
-    let left = match task {
-        Task::Hide => {
-            hide(&mut tree);
-            true
-        }
-        Task::Pick => pick(&mut tree),
-    };
-    if left {
+    if task.leaves(&mut tree, hide, pick) {
         serde_json::to_writer(out, &tree)?;
     }
     Ok(())

@@ -20,14 +20,7 @@ impl Borrowed {
         self.text.clear();
         self.text.extend_from_slice(document);
         let mut tree = to_borrowed_value_with_buffers(&mut self.text, &mut self.buffers)?;
-        let left = match task {
-            Task::Hide => {
-                hide(&mut tree);
-                true
-            }
-            Task::Pick => pick(&mut tree),
-        };
-        if left {
+        if task.leaves(&mut tree, hide, pick) {
             tree.write(out)?;
         }
         Ok(())

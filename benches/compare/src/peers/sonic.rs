@@ -8,14 +8,7 @@ use crate::task::{HIDDEN, Kind, PICKED, SKELETON, Task, hides};
 /// The tasks.
 pub fn dom(task: Task, document: &[u8], out: &mut Vec<u8>) -> Outcome<()> {
     let mut tree: Value = sonic_rs::from_slice(document)?;
-    let left = match task {
-        Task::Hide => {
-            hide(&mut tree);
-            true
-        }
-        Task::Pick => pick(&mut tree),
-    };
-    if left {
+    if task.leaves(&mut tree, hide, pick) {
         sonic_rs::to_writer(out, &tree)?;
     }
     Ok(())
