@@ -150,10 +150,10 @@ impl Lexer {
         Self { back_end, ..self }
     }
 
-    /// A lexer of a value that lies within others: of each array or object around it, the outermost first, whether it is
-    /// an object.
-    pub fn within(objects: impl Iterator<Item = bool>, max_depth: usize) -> Self {
-        let mut lexer = Self::new(max_depth);
+    /// A lexer like this one, of a value that lies within others: of each array or object around it, the outermost
+    /// first, whether it is an object.
+    pub fn within(&self, objects: impl Iterator<Item = bool>) -> Self {
+        let mut lexer = Self { nesting: Nesting::new(), expect: Expect::Value, under_way: UnderWay::None, ..*self };
         objects.take(lexer.max_depth).for_each(|object| lexer.nesting.push(object));
         lexer
     }

@@ -47,6 +47,21 @@ pub(super) struct Envelope {
     pub(super) withheld: bool,
 }
 
+impl Frame {
+    /// The state that decides its members or items, where it is not each by itself.
+    #[inline(always)]
+    fn state<'p>(&self, plan: &'p Plan) -> Option<&'p State> {
+        match self.kind {
+            Opened::Object { state, .. } => plan.state(state),
+            Opened::Array { state, .. } => plan.state(state?),
+        }
+    }
+
+    fn is_array(&self) -> bool {
+        matches!(self.kind, Opened::Array { .. })
+    }
+}
+
 impl Redactor {
     /// Into an object that has said what it is and is seen.
     pub(super) fn enter<S: Sink + ?Sized>(
@@ -125,11 +140,8 @@ impl Redactor {
                 self.open_frames(out);
             }
         }
-        if stays && self.ends_with_more(plan) {
-            self.append(plan, out);
-            if self.is_empty_leaf(plan) {
-                self.open_frames(out);
-            }
+        if stays {
+            self.end_with_more(plan, out);
         }
         let stays = stays && self.opened > depth;
         let Some(frame) = self.frames.pop() else { return Ok(()) };
@@ -164,36 +176,31 @@ impl Redactor {
             self.one_null_more(Fate::Withheld);
         }
         self.withhold_lead(end, out.window.text);
-        if self.frames.is_empty() {
-            self.mode = Mode::End;
-        }
+        self.after_value();
         Ok(())
     }
 
-    /// Whether the state of the innermost frame may add to its end, or keep it for nothing.
-    #[inline]
-    fn ends_with_more(&mut self, plan: &Plan) -> bool {
-        let Some(frame) = self.frames.last_mut() else { return false };
-        let state = match frame.kind {
-            Opened::Object { state, .. } => Some(state),
-            Opened::Array { state, .. } => state,
-        };
-        let more = state.and_then(|id| plan.state(id)).is_some_and(State::ends_with_more);
-        if !more && matches!(frame.kind, Opened::Object { .. }) {
-            frame.ensured = false;
+    /// Writes what the state of the innermost frame adds to its end, and keeps it where it is an empty leaf.
+    #[inline(always)]
+    fn end_with_more<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        match frame.state(plan).filter(|state| state.ends_with_more()) {
+            Some(state) => {
+                self.append(state, out);
+                if state.leaves != Kinds::NONE && self.is_untouched() {
+                    self.open_frames(out);
+                }
+            }
+            None => frame.ensured &= frame.is_array(),
         }
-        more
     }
 
     /// Writes what a state adds at the end of its objects and arrays.
-    pub(super) fn append<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) {
+    fn append<S: Sink + ?Sized>(&mut self, state: &State, out: &mut Output<'_, S>) {
         let Some(frame) = self.frames.last() else { return };
-        let (append, ensure) = match frame.kind {
-            Opened::Object { state, .. } => {
-                let Some(state) = plan.state(state) else { return };
-                (Some(&*state.append), state.ensure.as_deref().filter(|_| !frame.ensured))
-            }
-            Opened::Array { state, .. } => (None, state.and_then(|id| plan.state(id)?.stamp.as_deref())),
+        let (append, ensure, ensures) = match frame.is_array() {
+            true => (None, state.stamp.as_deref(), state.stamp.is_some()),
+            false => (Some(&*state.append), state.ensure.as_deref().filter(|_| !frame.ensured), state.ensure.is_some()),
         };
         for made in [append, ensure].into_iter().flatten().filter(|made| !made.is_empty()) {
             self.open_frames(out);
@@ -205,29 +212,15 @@ impl Redactor {
             }
             self.made(made.as_bytes(), out);
         }
-        let ensures = match self.frames.last().map(|frame| &frame.kind) {
-            Some(Opened::Object { state, .. }) => plan.state(*state).is_some_and(|state| state.ensure.is_some()),
-            Some(Opened::Array { state: Some(state), .. }) => {
-                plan.state(*state).is_some_and(|state| state.stamp.is_some())
-            }
-            _ => false,
-        };
         if let Some(frame) = self.frames.last_mut() {
             // The parent of this frame has its stamp; what is ensured within this frame alone ends here.
-            frame.ensured = ensures || (frame.ensured && matches!(frame.kind, Opened::Array { .. }));
+            frame.ensured = ensures || (frame.ensured && frame.is_array());
         }
     }
 
-    /// Whether the innermost frame held nothing, not even what was withheld, and is one that stays then.
-    fn is_empty_leaf(&self, plan: &Plan) -> bool {
-        let Some(frame) = self.frames.last() else { return false };
-        let state = match frame.kind {
-            Opened::Object { state, .. } => Some(state),
-            Opened::Array { state, .. } => state,
-        };
-        let untouched =
-            self.unstaged > 0 || frame.begin == (self.base + self.lead.from as u64) - self.lead.carried.len() as u64;
-        untouched && state.and_then(|id| plan.state(id)).is_some_and(|state| state.leaves != Kinds::NONE)
+    /// Whether the innermost frame has held nothing, not even what was withheld.
+    fn is_untouched(&self) -> bool {
+        self.unstaged > 0 || self.frames.last().is_some_and(|frame| self.lead_begins(frame))
     }
 
     pub(super) fn last_emitted(&self) -> bool {

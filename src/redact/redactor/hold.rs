@@ -9,7 +9,6 @@ use super::super::tally::{self, Fate};
 use super::frame::Opened;
 use super::pass::{Pass, Passed, Rest};
 use super::{Mode, RedactError, Redactor, Result, WINDOW};
-use crate::json::lexer::MOST_DEPTH;
 use crate::json::node::{Ambiguous, Node};
 use crate::json::{Lexer, Tape, Window, string};
 
@@ -97,7 +96,7 @@ impl Redactor {
 
     /// Goes on with a value that began before this window.
     pub(super) fn hold_on<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) -> Result<Option<usize>> {
-        let Mode::Hold(hold) = std::mem::replace(&mut self.mode, Mode::End) else { return Ok(None) };
+        let Mode::Hold(hold) = std::mem::replace(&mut self.mode, Mode::Walk) else { return Ok(None) };
         if hold.first && out.window.place(0).is_some() {
             // Its first member may be whole now: what was held and the window are walked as one.
             let mut joined = std::mem::take(&mut self.held);
@@ -137,7 +136,7 @@ impl Redactor {
         // It was checked as it came, and is read again to be looked at as one, on a tape that may grow long and is not kept.
         let mode = {
             let mut tape = Tape::new();
-            match Lexer::new(MOST_DEPTH).on(self.back_end).read(&held, &mut tape) {
+            match self.lexer_of_held().read(&held, &mut tape) {
                 Ok(()) => decided(plan, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
                 Err(_) => None,
             }
@@ -162,8 +161,7 @@ impl Redactor {
         let base = std::mem::replace(&mut self.base, offset);
         self.lead.upto = None;
         self.lead.from = 0;
-        let objects = self.frames.iter().map(|frame| matches!(frame.kind, Opened::Object { .. }));
-        let mut lexer = Lexer::within(objects, self.limits.depth).on(self.back_end);
+        let mut lexer = self.lexer_of_held();
         for text in held.chunks(WINDOW) {
             let mut tape = self.tapes.pop().unwrap_or_default();
             let read = lexer.read(text, &mut tape);
@@ -176,6 +174,11 @@ impl Redactor {
             self.held.clear();
         }
         Ok(())
+    }
+
+    /// The lexer as it was before the first byte of what is held.
+    fn lexer_of_held(&self) -> Lexer {
+        self.lexer.within(self.frames.iter().map(|frame| matches!(frame.kind, Opened::Object { .. })))
     }
 
     /// After a replay: what goes on in the window goes on at this place.

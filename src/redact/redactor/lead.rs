@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::super::output::{Output, Sink};
+use super::frame::Frame;
 use super::{RedactError, Redactor, Result};
 
 /// What stands between a value and the one before it.
@@ -38,18 +39,10 @@ impl Redactor {
         }
     }
 
-    /// Whether what comes next just goes on from what was let through last: nothing waits, and a comma is due.
-    #[inline(always)]
-    pub(super) fn flows(&self) -> bool {
-        let staged = self.frames.len() - self.unstaged;
-        self.opened == staged
-            && self.skeleton.is_empty()
-            && self.envelopes.is_empty()
-            && self.lead.carried.is_empty()
-            && staged
-                .checked_sub(1)
-                .and_then(|around| self.frames.get(around))
-                .is_some_and(|frame| frame.emitted && frame.nulls == 0)
+    /// The same for a value that began where the lead ends.
+    pub(super) fn begin_at_lead<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) {
+        let at = self.lead.upto.unwrap_or(self.lead.from);
+        self.begin(at, out);
     }
 
     /// The same where something does not just go on.
@@ -64,6 +57,20 @@ impl Redactor {
             frame.nulls = 0;
         }
         self.lead.restart(at);
+    }
+
+    /// Whether what comes next just goes on from what was let through last: nothing waits, and a comma is due.
+    #[inline(always)]
+    pub(super) fn flows(&self) -> bool {
+        let staged = self.frames.len() - self.unstaged;
+        self.opened == staged
+            && self.skeleton.is_empty()
+            && self.envelopes.is_empty()
+            && self.lead.carried.is_empty()
+            && staged
+                .checked_sub(1)
+                .and_then(|around| self.frames.get(around))
+                .is_some_and(|frame| frame.emitted && frame.nulls == 0)
     }
 
     /// The next lead begins here, since the value before it, and the lead of that, are withheld.
@@ -89,12 +96,6 @@ impl Redactor {
         }
     }
 
-    /// The same for a value that began where the lead ends.
-    pub(super) fn begin_at_lead<S: Sink + ?Sized>(&mut self, out: &mut Output<'_, S>) {
-        let at = self.lead.upto.unwrap_or(self.lead.from);
-        self.begin(at, out);
-    }
-
     /// Puts the lead of a value, which lies within as many frames and begins at this place, on the skeleton, with its
     /// comma if one is due, and with what of the value goes with it.
     fn stage_lead(&mut self, depth: usize, at: usize, upto: usize, input: &[u8]) {
@@ -114,11 +115,17 @@ impl Redactor {
             return;
         }
         // A comma stands before each member and item but the first; where nothing was let through before it, it goes.
-        let is_first = frame.begin == self.base + from as u64 - carried.len() as u64;
-        let skip =
-            if frame.emitted || is_first { 0 } else { behind_comma(carried, input.get(from..at).unwrap_or_default()) };
+        let skip = match frame.emitted || self.lead_begins(frame) {
+            true => 0,
+            false => behind_comma(carried, input.get(from..at).unwrap_or_default()),
+        };
         self.skeleton.put_carried(carried.get(skip..).unwrap_or_default());
         self.skeleton.keep(from + skip.saturating_sub(carried.len())..upto);
+    }
+
+    /// Whether the lead begins where the content of a frame does: nothing has come in it before.
+    pub(super) fn lead_begins(&self, frame: &Frame) -> bool {
+        frame.begin + self.lead.carried.len() as u64 == self.base + self.lead.from as u64
     }
 
     /// Marks each frame as one that stays, since something in it does, and lets the skeleton go.

@@ -9,8 +9,9 @@
 //! value is read once to decide, and then again, from its first byte, as if it had just come in.
 //!
 //! Three things wait for a decision. The *lead* of a value is what stands between it and the value before it: white
-//! space, a comma, its name. The *skeleton* is the leads and brackets of the frames that have let nothing through yet.
-//! What is *held* is the input of a value that cannot be decided before its end.
+//! space, a comma, its name, and the frames that have been opened right before it. The *skeleton* is the leads and
+//! brackets of other frames that have let nothing through yet. What is *held* is the input of a value that cannot be
+//! decided before its end.
 
 mod frame;
 mod hold;
@@ -91,7 +92,6 @@ pub struct Redactor {
     given: Given,
     limits: Limits,
     lexer: Lexer,
-    back_end: BackEnd,
     /// Tapes that are not in use: one, and another for each depth of replay there was.
     tapes: Vec<Tape>,
     mode: Mode,
@@ -143,7 +143,6 @@ impl Redactor {
     pub fn new(plan: Arc<Plan>, given: Given, limits: Limits) -> Self {
         Self {
             lexer: Lexer::new(limits.depth),
-            back_end: BackEnd::best(),
             tapes: Vec::new(),
             mode: Mode::Walk,
             frames: Vec::new(),
@@ -169,7 +168,7 @@ impl Redactor {
 
     /// The same redactor, reading by these instructions and not by the fastest. Only asked before the first piece.
     pub fn on(self, back_end: BackEnd) -> Self {
-        Self { lexer: self.lexer.on(back_end), back_end, ..self }
+        Self { lexer: self.lexer.on(back_end), ..self }
     }
 
     /// Takes the next piece of the document, of any length, and hands out what is let through so far.
@@ -198,7 +197,7 @@ impl Redactor {
             if scalar_ended {
                 let plan = Arc::clone(&redactor.plan);
                 if let Mode::Hold(_) = redactor.mode
-                    && let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::End)
+                    && let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::Walk)
                 {
                     redactor.held_to_end(&plan, *hold, 0, &mut out)?;
                 }
@@ -308,9 +307,12 @@ impl Redactor {
         }
     }
 
-    /// Behind a value: the next of the innermost frame.
+    /// Behind a value: where it was the document itself, nothing but white space follows.
+    #[inline(always)]
     fn after_value(&mut self) {
-        self.mode = if self.frames.is_empty() { Mode::End } else { Mode::Walk };
+        if self.frames.is_empty() {
+            self.mode = Mode::End;
+        }
     }
 
     /// Makes its own what of the window is still needed, since the window goes.

@@ -132,9 +132,7 @@ impl Redactor {
             self.decided_whole(plan, fate, edge, range, out);
         }
         self.withhold_lead(end, out.window.text);
-        if self.frames.is_empty() {
-            self.mode = Mode::End;
-        }
+        self.after_value();
     }
 
     /// The same, where more is to be done than to let it through.

@@ -2,7 +2,6 @@
 
 use super::super::output::{Output, Sink};
 use super::super::plan::{Action, Edge, Items, Kinds, Plan, State, StateId};
-use super::super::tally::Fate;
 use super::super::transform::Transform;
 use super::frame::{Frame, Opened};
 use super::hold::Held;
@@ -67,23 +66,20 @@ impl Redactor {
                 known => self.named(plan, state, known, window.text.get(start + 1..end).unwrap_or_default(), offset)?,
             };
             at += 2;
-            // Most members of most documents just go on: what follows is what `value` does with them.
             let Some((place, byte)) = window.peek(at) else { return self.value(plan, edge, at, out) };
             let stays = match edge.action {
                 Action::Keep => true,
-                Action::Scalar(kinds) => kind_of(byte).is_some_and(|kind| kinds.has(kind)),
+                Action::Scalar(kinds) => self.scalar(kinds, byte) == Passed::Keep,
                 _ => false,
             };
-            match window.end_of_value(at) {
-                Some((end, mark)) if stays && edge.capture.is_none() => {
-                    self.check_lead(place)?;
-                    self.begin(place, out);
-                    self.content(place..end, out);
-                    self.tally.count(edge.element, Fate::Released);
-                    self.lead.restart(end);
-                    at = mark;
-                }
-                _ => return self.value(plan, edge, at, out),
+            // Most members of most documents just go on; the others may open a frame or change the mode.
+            if !stays {
+                return self.value(plan, edge, at, out);
+            }
+            self.check_lead(place)?;
+            match self.pass(plan, Passed::Keep, edge, at, place, out)? {
+                Some(mark) => at = mark,
+                None => return Ok(None),
             }
         }
     }
