@@ -116,6 +116,12 @@ impl<'a> Window<'a> {
         self.places.get(mark).map(|place| *place as usize)
     }
 
+    /// The places of several marks, from this one on; `None` where some of them are behind the last.
+    #[inline(always)]
+    pub fn places<const N: usize>(&self, mark: usize) -> Option<[usize; N]> {
+        Some(self.places.get(mark..)?.first_chunk::<N>()?.map(|place| place as usize))
+    }
+
     /// The place of a mark and the byte there: a bracket, a quote, or the first of a scalar.
     #[inline(always)]
     pub fn peek(&self, mark: usize) -> Option<(usize, u8)> {

@@ -2,8 +2,8 @@
 //!
 //! It keeps the order in which names came, and all of their text in one piece, so that a map is quickly made, copied and
 //! dropped. Open addressing over a power of two of slots, at most half of them taken. A name is compared by its length
-//! and its first and last eight bytes, which are the whole of a name of up to sixteen; what lies between them in a longer
-//! one is compared as well, so a poor hash costs time and never a wrong answer.
+//! and its first sixteen bytes, which nearly always are the whole of it; what a longer one has beyond them is compared as
+//! well, so a poor hash costs time and never a wrong answer.
 
 /// A map from names to values, in the order in which the names came.
 #[derive(Debug, Clone)]
@@ -17,8 +17,7 @@ pub struct Names<V> {
 
 #[derive(Debug, Clone)]
 struct Named<V> {
-    first: u64,
-    last: u64,
+    words: [u64; 2],
     length: u32,
     start: u32,
     value: V,
@@ -27,16 +26,29 @@ struct Named<V> {
 /// What of a name is compared first.
 #[derive(Debug, Clone, Copy)]
 struct Key {
-    /// The first eight bytes, or fewer and zeros.
-    first: u64,
-    /// The last eight bytes of a name that has more than eight.
-    last: u64,
+    /// The first sixteen bytes, or fewer and zeros.
+    words: [u64; 2],
     /// The length in bytes, and [`ESCAPED`].
     length: u32,
 }
 
 /// The room for the text of a name, in bytes: what most elements of FHIR need.
 const TEXT: usize = 12;
+
+/// How many bytes of a name its key holds.
+const WORDS: usize = 16;
+
+/// By the length of a name, the bytes of its key.
+static MASKS: [[u64; 2]; WORDS + 1] = {
+    let mut masks = [[0; 2]; WORDS + 1];
+    let mut length = 1;
+    while length <= WORDS {
+        let mask = u128::MAX >> (128 - 8 * length);
+        masks[length] = [mask as u64, (mask >> 64) as u64];
+        length += 1;
+    }
+    masks
+};
 
 /// Marks a name with a backslash, which stands in JSON only as an escape, and never as it is.
 const ESCAPED: u32 = 1 << 31;
@@ -67,8 +79,8 @@ impl<V> Names<V> {
         }
         let start = self.text.len();
         self.text.push_str(name);
-        let Key { first, last, length } = Key::of_name(name.as_bytes());
-        self.named.push(Named { first, last, length, start: start as u32, value });
+        let Key { words, length } = Key::of_name(name.as_bytes());
+        self.named.push(Named { words, length, start: start as u32, value });
         self.take_slot(place);
         place
     }
@@ -103,7 +115,7 @@ impl<V> Names<V> {
     }
 
     /// The value of the name that stands, as it is in JSON, in a part of a text. It is looked at in its place, since
-    /// eight bytes are read faster where others follow. A name that JSON writes with an escape is not found.
+    /// sixteen bytes are read faster where others follow. A name that JSON writes with an escape is not found.
     #[inline(always)]
     pub(super) fn get_within(&self, text: &[u8], start: usize, end: usize) -> Option<&V> {
         self.find(Key::of(text, start, end), text, start).map(|(_, named)| &named.value)
@@ -152,14 +164,19 @@ impl<V> Names<V> {
         // A free slot holds 0, which is one more than no place.
         while let Some(place) = self.slots.get(at)?.checked_sub(1) {
             let named = self.named.get(place as usize)?;
-            let alike = named.first == key.first && named.last == key.last && named.length == key.length;
-            if alike && (key.length <= 16 || text.get(start..start + named.len()) == Some(self.name(named).as_bytes()))
-            {
+            let alike = named.words == key.words && named.length == key.length;
+            if alike && (named.len() <= WORDS || self.is_rest(named, text, start)) {
                 return Some((place as usize, named));
             }
             at = (at + 1) & mask;
         }
         None
+    }
+
+    /// Whether what stands behind the sixteenth byte is that of the name.
+    #[inline(never)]
+    fn is_rest(&self, named: &Named<V>, text: &[u8], start: usize) -> bool {
+        text.get(start + WORDS..start + named.len()) == self.name(named).as_bytes().get(WORDS..)
     }
 
     fn name(&self, named: &Named<V>) -> &str {
@@ -171,7 +188,7 @@ impl<V> Names<V> {
 
 impl<V> Named<V> {
     fn key(&self) -> Key {
-        Key { first: self.first, last: self.last, length: self.length }
+        Key { words: self.words, length: self.length }
     }
 
     fn len(&self) -> usize {
@@ -184,16 +201,19 @@ impl Key {
     #[inline(always)]
     fn of(text: &[u8], start: usize, end: usize) -> Self {
         let length = end.saturating_sub(start);
-        let eight = |at: usize| text.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
-        let (first, last) = match eight(start) {
-            Some(word) if length > 8 => (word, eight(end - 8).unwrap_or(0)),
-            Some(word) if length > 0 => (word & (u64::MAX >> (64 - 8 * length)), 0),
-            _ => {
-                let bytes = text.get(start..end).unwrap_or_default();
-                (bytes.iter().rfold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+        // INVARIANT: there is a mask for each length of up to sixteen.
+        let mask = MASKS.get(length.min(WORDS)).copied().unwrap_or_default();
+        let bytes = match text.get(start..).and_then(|rest| rest.first_chunk::<WORDS>()) {
+            Some(bytes) => *bytes,
+            None => {
+                let mut bytes = [0; WORDS];
+                bytes.iter_mut().zip(text.get(start..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+                bytes
             }
         };
-        Self { first, last, length: length as u32 }
+        let word = u128::from_le_bytes(bytes);
+        let words = [word as u64 & mask[0], (word >> 64) as u64 & mask[1]];
+        Self { words, length: length as u32 }
     }
 
     /// The key of a name.
@@ -204,7 +224,8 @@ impl Key {
 
     #[inline(always)]
     fn hash(self) -> usize {
-        let mixed = self.first ^ self.last.rotate_left(29) ^ u64::from(self.length);
+        let [first, second] = self.words;
+        let mixed = first ^ second.rotate_left(29) ^ u64::from(self.length);
         (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
     }
 }

@@ -98,6 +98,11 @@ impl Kinds {
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// Whether a kind of `other` is in this set.
+    pub(super) const fn has_one(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 /// What the tally notes of a string that passes an edge, whether it is shown or not.

@@ -47,7 +47,24 @@ pub(super) struct Envelope {
     pub(super) withheld: bool,
 }
 
+impl Opened {
+    /// An array that this edge decides, by a state or not.
+    #[inline(always)]
+    pub(super) fn array(plan: &Plan, edge: Edge, state: Option<StateId>) -> Self {
+        let aligned = match state {
+            Some(state) => plan.state(state).is_some_and(|state| state.aligned),
+            None => matches!(edge.action, Action::Scalar(_)),
+        };
+        Self::Array { items: Edge { element: None, ..edge }, state, place: 0, aligned }
+    }
+}
+
 impl Frame {
+    #[inline(always)]
+    pub(super) fn new(kind: Opened, edge: Edge, begin: u64) -> Self {
+        Self { kind, mark: Mark::default(), edge, begin, emitted: false, nulls: 0, ensured: false }
+    }
+
     /// The state that decides its members or items, where it is not each by itself.
     #[inline(always)]
     fn state<'p>(&self, plan: &'p Plan) -> Option<&'p State> {
@@ -109,19 +126,14 @@ impl Redactor {
             Action::Descend(state) => Some(state),
             _ => None,
         };
-        let aligned = match state {
-            Some(state) => plan.state(state).is_some_and(|state| state.aligned),
-            None => matches!(edge.action, Action::Scalar(_)),
-        };
-        let items = Edge { element: None, ..edge };
-        self.open(edge, Opened::Array { items, state, place: 0, aligned }, at, place)
+        self.open(edge, Opened::array(plan, edge, state), at, place)
     }
 
     /// Opens a frame. Answers the mark behind its bracket.
     #[inline(always)]
     fn open(&mut self, edge: Edge, kind: Opened, at: usize, place: usize) -> usize {
         let begin = self.base + place as u64 + 1;
-        self.frames.push(Frame { kind, mark: Mark::default(), edge, begin, emitted: false, nulls: 0, ensured: false });
+        self.frames.push(Frame::new(kind, edge, begin));
         self.unstaged += 1;
         at + 1
     }

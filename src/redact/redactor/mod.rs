@@ -13,6 +13,7 @@
 //! brackets of other frames that have let nothing through yet. What is *held* is the input of a value that cannot be
 //! decided before its end.
 
+mod flow;
 mod frame;
 mod hold;
 mod lead;

@@ -18,11 +18,12 @@ impl Redactor {
         at: usize,
         out: &mut Output<'_, S>,
     ) -> Result<Option<usize>> {
+        let at = if self.flows() { self.flow(plan, at, out) } else { at };
         match self.frames.last_mut().map(|frame| &mut frame.kind) {
             None => self.value(plan, plan.root, at, out),
             Some(Opened::Object { state, discriminator }) => {
                 let (state, discriminated) = (*state, discriminator.is_some());
-                self.members(plan, state, discriminated, at, out)
+                self.member(plan, state, discriminated, at, out)
             }
             Some(Opened::Array { items, state, place, .. }) => {
                 let Some((end, byte)) = out.window.peek(at) else { return Ok(None) };
@@ -37,51 +38,34 @@ impl Redactor {
         }
     }
 
-    /// The members of the innermost frame, from this mark on, to its end or to one that is more than let through.
+    /// A member of the innermost frame, or its end.
     #[inline(always)]
-    fn members<S: Sink + ?Sized>(
+    fn member<S: Sink + ?Sized>(
         &mut self,
         plan: &Plan,
         state: StateId,
         discriminated: bool,
-        mut at: usize,
+        at: usize,
         out: &mut Output<'_, S>,
     ) -> Result<Option<usize>> {
         let Some(state) = plan.state(state) else { return Ok(None) };
         let window = out.window;
-        loop {
-            let Some((start, byte)) = window.peek(at) else { return Ok(None) };
-            if byte == b'}' {
-                self.close(plan, start + 1, out)?;
-                return Ok(Some(at + 1));
-            }
-            let offset = self.base + start as u64;
-            let Some(end) = window.place(at + 1) else {
-                self.text.extend_from_slice(window.text.get(start + 1..).unwrap_or_default());
-                self.mode = Mode::Name { offset };
-                return Ok(None);
-            };
-            let edge = match state.members.get_within(window.text, start + 1, end) {
-                Some(edge) if !discriminated => *edge,
-                known => self.named(plan, state, known, window.text.get(start + 1..end).unwrap_or_default(), offset)?,
-            };
-            at += 2;
-            let Some((place, byte)) = window.peek(at) else { return self.value(plan, edge, at, out) };
-            let stays = match edge.action {
-                Action::Keep => true,
-                Action::Scalar(kinds) => self.scalar(kinds, byte) == Passed::Keep,
-                _ => false,
-            };
-            // Most members of most documents just go on; the others may open a frame or change the mode.
-            if !stays {
-                return self.value(plan, edge, at, out);
-            }
-            self.check_lead(place)?;
-            match self.pass(plan, Passed::Keep, edge, at, place, out)? {
-                Some(mark) => at = mark,
-                None => return Ok(None),
-            }
+        let Some((start, byte)) = window.peek(at) else { return Ok(None) };
+        if byte == b'}' {
+            self.close(plan, start + 1, out)?;
+            return Ok(Some(at + 1));
         }
+        let offset = self.base + start as u64;
+        let Some(end) = window.place(at + 1) else {
+            self.text.extend_from_slice(window.text.get(start + 1..).unwrap_or_default());
+            self.mode = Mode::Name { offset };
+            return Ok(None);
+        };
+        let edge = match state.members.get_within(window.text, start + 1, end) {
+            Some(edge) if !discriminated => *edge,
+            known => self.named(plan, state, known, window.text.get(start + 1..end).unwrap_or_default(), offset)?,
+        };
+        self.value(plan, edge, at + 2, out)
     }
 
     /// Where the member leads that has this name, as it stands in the input, and is known or not to its state.
@@ -143,7 +127,7 @@ impl Redactor {
             }
             (Action::Transform(transform), byte) => {
                 let takes = plan.transform(transform).map(Transform::takes);
-                match kind_of(byte).is_some_and(|kind| takes.is_some_and(|kinds| kinds.has(kind))) {
+                match takes.is_some_and(|kinds| kinds.has_one(kind_of(byte))) {
                     true => Passed::Transform(transform),
                     false => Passed::Mistyped,
                 }
@@ -156,16 +140,10 @@ impl Redactor {
     /// What becomes of a value where scalars of these kinds stay.
     #[inline(always)]
     fn scalar(&self, kinds: Kinds, first: u8) -> Passed {
-        match kind_of(first) {
-            Some(kind) if kinds.has(kind) => Passed::Keep,
-            None if first == b'n' && kinds != Kinds::NONE => {
-                if self.in_aligned() {
-                    Passed::Null
-                } else {
-                    Passed::Keep
-                }
-            }
-            _ => Passed::Mistyped,
+        match kinds.has_one(kind_of(first)) || first == b'n' && kinds != Kinds::NONE {
+            true if first == b'n' && self.in_aligned() => Passed::Null,
+            true => Passed::Keep,
+            false => Passed::Mistyped,
         }
     }
 }
@@ -181,11 +159,24 @@ fn placed(plan: &Plan, state: StateId, place: usize, same: Edge) -> Edge {
     }
 }
 
-fn kind_of(byte: u8) -> Option<Kinds> {
-    match byte {
-        b'"' => Some(Kinds::STRING),
-        b'-' | b'0'..=b'9' => Some(Kinds::NUMBER),
-        b't' | b'f' => Some(Kinds::BOOLEAN),
-        _ => None,
-    }
+/// What kind of scalar a first byte begins; none of `null`, which is of each, and of what is no scalar.
+#[inline(always)]
+pub(super) fn kind_of(byte: u8) -> Kinds {
+    // INVARIANT: there is an entry for each byte.
+    KINDS.get(byte as usize).copied().unwrap_or(Kinds::NONE)
 }
+
+static KINDS: [Kinds; 256] = {
+    let mut kinds = [Kinds::NONE; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'"' => Kinds::STRING,
+            b'-' | b'0'..=b'9' => Kinds::NUMBER,
+            b't' | b'f' => Kinds::BOOLEAN,
+            _ => Kinds::NONE,
+        };
+        byte += 1;
+    }
+    kinds
+};
