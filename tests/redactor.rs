@@ -213,7 +213,7 @@ fn discriminating() -> Arc<Plan> {
         let owner = builder.owner("P");
         let plain = builder.state(state(&[("type", KEEP), ("a", KEEP)]));
         let case = |rows| Case { state: plain, owner, rows, subject: None };
-        let cases = [("P".into(), case(None)), ("S".into(), case(Some(is("row", "in"))))].into();
+        let cases = [("P", case(None)), ("S", case(Some(is("row", "in"))))].into_iter().collect();
         let table = builder.reserve_table();
         builder.set_table(table, Table { member: "type".into(), cases, fragments: false });
         let body = Edge::new(Action::Discriminate(table));
@@ -288,7 +288,7 @@ fn a_reference_to_a_part_that_is_withheld_goes() {
         let id = KEEP.noted(Capture::FragmentId);
         let part = builder.state(state(&[("type", KEEP), ("id", id)]));
         let parts = builder.reserve_table();
-        let cases = [("P".into(), Case { state: part, owner, rows: None, subject: None })].into();
+        let cases = [("P", Case { state: part, owner, rows: None, subject: None })].into_iter().collect();
         builder.set_table(parts, Table { member: "type".into(), cases, fragments: true });
         let whole = builder.state(state(&[
             ("type", KEEP),
@@ -296,7 +296,7 @@ fn a_reference_to_a_part_that_is_withheld_goes() {
             ("ref", reference),
         ]));
         let table = builder.reserve_table();
-        let cases = [("W".into(), Case { state: whole, owner, rows: None, subject: None })].into();
+        let cases = [("W", Case { state: whole, owner, rows: None, subject: None })].into_iter().collect();
         builder.set_table(table, Table { member: "type".into(), cases, fragments: false });
         Edge::new(Action::Discriminate(table))
     });
@@ -432,7 +432,7 @@ fn the_tally_counts_what_was_released_withheld_and_transformed() {
         ("text", counted(&mut builder, "text", Action::Scalar(Kinds::STRING))),
     ];
     let patient = builder.state(state(&members));
-    let cases = [("Patient".into(), Case { state: patient, owner, rows: None, subject: None })].into();
+    let cases = [("Patient", Case { state: patient, owner, rows: None, subject: None })].into_iter().collect();
     let table = builder.reserve_table();
     builder.set_table(table, Table { member: "type".into(), cases, fragments: false });
     let plan = Arc::new(builder.build(Edge::new(Action::Discriminate(table))).unwrap());

@@ -5,19 +5,20 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
-
 /// The text of a string, given the bytes between its quotes.
 ///
 /// `None` where they are not UTF-8, hold a bare quote or control character, or hold an escape that names no Unicode
 /// scalar value, such as half of a surrogate pair.
 pub fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
-    if text.iter().any(|byte| *byte < 0x20) {
-        return None;
+    let (mut plain, mut control) = (true, false);
+    // Nearly all of them are plain to their end, so it pays to look at each byte and not to stop.
+    for byte in text {
+        plain &= is_plain(*byte);
+        control |= *byte < 0x20;
     }
     let text = str::from_utf8(text).ok()?;
-    if memchr(b'\\', text.as_bytes()).is_none() {
-        return memchr(b'"', text.as_bytes()).is_none().then_some(Cow::Borrowed(text));
+    if plain || control {
+        return plain.then_some(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -132,7 +132,7 @@ fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
         for (name, role) in policy.roles() {
             for table in role.plan.tables() {
                 assert_eq!(table.cases.len(), role.view.resources.len());
-                for (resource, case) in &table.cases {
+                for (resource, case) in table.cases.iter() {
                     let place = role.view.place(definitions.resource(resource).unwrap()).unwrap();
                     let (view, plan) = (&role.view, &*role.plan);
                     let mut walk = Walk { definitions: &definitions, view, plan, seen: HashSet::new(), elements: 0 };
@@ -158,7 +158,7 @@ fn plan(sees: &str) -> Arc<Plan> {
 fn cases<'p>(plan: &'p Plan, resource: &str) -> [&'p Case; 2] {
     let [whole, fragments] = plan.tables() else { panic!("there are two tables") };
     assert!(!whole.fragments && fragments.fragments);
-    [&whole.cases[resource], &fragments.cases[resource]]
+    [whole, fragments].map(|table| table.cases.get(resource.as_bytes()).unwrap())
 }
 
 /// The state of a resource type.

@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: in a restricted view a state drops what it doesn't name, and names only what the walk shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::fhir::definitions::Kind;
@@ -64,7 +64,7 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
     let resources = compiler.resources()?;
     let effects = effects::effects(&compiler.plan);
 
-    let [mut cases, mut fragments] = [HashMap::new(), HashMap::new()];
+    let [mut cases, mut fragments] = [Names::new(), Names::new()];
     let mut labels = Labels::default();
     for Resource { type_id, seen, place, whole, part } in resources {
         let effects = effects.get(whole.place()).copied().unwrap_or_default();
@@ -75,10 +75,8 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
         let subject = effects.shifted.then(|| compiler.subject(type_id));
         let owner = compiler.plan.owner(name);
         for (cases, state) in [(&mut cases, whole), (&mut fragments, part)] {
-            cases.insert(
-                name.into(),
-                Case { state, owner, rows: seen.rows.as_deref().cloned(), subject: subject.clone() },
-            );
+            let rows = seen.rows.as_deref().cloned();
+            cases.insert(name, Case { state, owner, rows, subject: subject.clone() });
         }
     }
     let mut plan = compiler.plan;

@@ -176,7 +176,7 @@ impl Oracle<'_> {
         let withheld = Became { withheld: at == At::Envelope, ..Became::gone() };
         let Some(table) = self.plan.table(id) else { return withheld };
         let said = members.get(&*table.member).and_then(Value::as_str);
-        let Some(case) = said.and_then(|said| table.cases.get(said)) else { return withheld };
+        let Some(case) = said.and_then(|said| table.cases.get(said.as_bytes())) else { return withheld };
         let text = value.to_string();
         let Ok(document) = Document::read(text.as_bytes()) else { return withheld };
         let node = document.root();

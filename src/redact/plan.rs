@@ -10,8 +10,6 @@
 
 mod builder;
 
-use std::collections::HashMap;
-
 use super::condition::{Query, Test};
 use super::transform::Transform;
 
@@ -239,7 +237,7 @@ pub struct Table {
     /// The discriminator: the name of the member, whose value is a string.
     pub member: Box<str>,
     /// What each value means. A value that is not here, or no such member, is withheld.
-    pub cases: HashMap<Box<str>, Case>,
+    pub cases: Names<Case>,
     /// Whether the objects are parts of another, known by `#id` within it ([`Capture::FragmentId`]).
     pub fragments: bool,
 }

@@ -90,7 +90,7 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
     for (id, fragments) in tables.iter().zip([false, true]) {
         let cases = ["P", "S", "x"].into_iter().map(|said| {
             let rows = (draws.next(3) == 0).then(|| is("a", "x"));
-            (said.into(), Case { state: states[draws.next(5)], owner, rows, subject: None })
+            (said, Case { state: states[draws.next(5)], owner, rows, subject: None })
         });
         builder.set_table(*id, Table { member: "type".into(), cases: cases.collect(), fragments });
     }

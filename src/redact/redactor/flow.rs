@@ -7,22 +7,29 @@
 //! through, and the frames that it stands in.
 
 use super::super::output::{Output, Sink};
-use super::super::plan::{Action, Capture, Edge, Items, Plan, State, StateId, TransformId};
+use super::super::plan::{Action, Edge, Items, Plan, State, StateId};
 use super::super::tally::Fate;
 use super::super::transform::Transform;
 use super::Redactor;
-use super::frame::{Frame, Opened};
+use super::frame::{Discriminator, Frame, Opened};
 use super::walk::kind_of;
 use crate::json::Window;
 
-/// How far the flow has come.
-struct Course {
+/// A flow through one window.
+struct Flow<'r, 'o, 'a, S: ?Sized> {
+    redactor: &'r mut Redactor,
+    plan: &'r Plan,
+    out: &'o mut Output<'a, S>,
     /// The next mark.
     at: usize,
     /// Where that begins which stays and has not been let through.
     begin: usize,
     /// Where the last value of it ends; of a number or a literal, a place within it.
     upto: usize,
+    /// Within how many objects and arrays it goes.
+    depth: usize,
+    /// Whether anything of the innermost of them has stayed.
+    emitted: bool,
 }
 
 /// Where the flow through an object or an array ends.
@@ -40,31 +47,30 @@ impl Redactor {
     /// Only where [`Redactor::flows`].
     pub(super) fn flow<S: Sink + ?Sized>(&mut self, plan: &Plan, at: usize, out: &mut Output<'_, S>) -> usize {
         let Some(frame) = self.frames.last() else { return at };
-        let (from, opened) = (self.lead.from, self.frames.len());
-        let mut course = Course { at, begin: from, upto: from };
-        let mut emitted = self.unstaged == 0;
-        match frame.kind {
+        let (kind, from, opened) = (frame.kind, self.lead.from, self.frames.len());
+        let emitted = self.unstaged == 0;
+        let mut flow = Flow { redactor: self, plan, out, at, begin: from, upto: from, depth: opened, emitted };
+        match kind {
             Opened::Object { state, discriminator } => {
-                // What may be the discriminator is looked at elsewhere.
-                let member = discriminator.and_then(|discriminator| plan.table(discriminator.table));
-                let apart = member.map_or(usize::MAX, |table| table.member.len());
+                let table = discriminator.and_then(|discriminator| plan.table(discriminator.table));
                 if let Some(state) = plan.state(state) {
-                    self.members(plan, state, apart, &mut emitted, &mut course, out);
+                    flow.members(state, table.map(|table| &*table.member));
                 }
             }
             Opened::Array { items, state, .. } => {
-                if state.is_none_or(|state| in_turn(plan, state)) {
-                    self.items(plan, items, &mut emitted, &mut course, out);
+                if state.and_then(|state| plan.state(state)).is_none_or(|state| state.items == Items::Same) {
+                    flow.items(items);
                 }
             }
         }
+        let Flow { at, begin, upto, .. } = flow;
         // The frames in which it stopped opened on the way out of them.
         if let Some(inner) = self.frames.get_mut(opened..) {
             inner.reverse();
         }
-        if course.upto > from {
-            let upto = out.window.end_of_scalar(course.upto).unwrap_or(course.upto);
-            out.keep(course.begin..upto);
+        if upto > from {
+            let upto = out.window.end_of_scalar(upto).unwrap_or(upto);
+            out.keep(begin..upto);
             self.let_through = true;
             self.lead.restart(upto);
             self.frames.iter_mut().take(opened).skip(opened - self.unstaged).for_each(|frame| frame.emitted = true);
@@ -72,56 +78,60 @@ impl Redactor {
         }
         self.unstaged += self.frames.iter().skip(opened).filter(|frame| !frame.emitted).count();
         self.opened = self.frames.len() - self.unstaged;
-        course.at
+        at
     }
+}
 
-    /// The members of an object, to its bracket or to what is not for the flow. A name as long as `apart` is not for it.
+impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
+    /// The members of an object, to its bracket or to what is not for the flow; `said` is the name of the member by which
+    /// it says what it is.
     #[inline(never)]
-    fn members<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        state: &State,
-        apart: usize,
-        emitted: &mut bool,
-        course: &mut Course,
-        out: &mut Output<'_, S>,
-    ) -> End {
-        let window = out.window;
+    fn members(&mut self, state: &State, said: Option<&str>) -> End {
+        let window = self.out.window;
         loop {
-            let Some((name, byte)) = window.peek(course.at) else { return End::Within };
+            let Some((name, byte)) = window.peek(self.at) else { return End::Within };
             if byte == b'}' {
                 return End::Bracket;
             }
-            let Some([end, value]) = window.places(course.at + 1) else { return End::Within };
-            let edge = match state.members.get_within(window.text, name + 1, end) {
-                Some(edge) if end - name - 1 != apart => edge,
-                _ => return End::Within,
-            };
+            let Some([end, place]) = window.places(self.at + 1) else { return End::Within };
+            let Some(edge) = state.members.get_within(window.text, name + 1, end) else { return End::Within };
+            let says = said.is_some_and(|said| {
+                said.len() == end - name - 1 && window.text.get(name + 1..end) == Some(said.as_bytes())
+            });
+            // Said twice, it is refused elsewhere.
+            if says && self.discriminator().is_none_or(|discriminator| discriminator.seen) {
+                return End::Within;
+            }
             let goes_on = match edge.action {
-                Action::Drop if *emitted && edge.capture.is_none() => self.goes(edge, course, out),
-                _ => self.value_in_flow(plan, edge, course.at + 2, value, emitted, course, out),
+                Action::Drop if self.emitted && edge.capture.is_none() => self.goes(edge),
+                _ => self.value(edge, window, self.at + 2, place),
             };
             if !goes_on {
                 return End::Within;
             }
+            if says && let Some(discriminator) = self.discriminator() {
+                discriminator.seen = true;
+            }
+        }
+    }
+
+    /// That of the object that is the innermost frame.
+    fn discriminator(&mut self) -> Option<&mut Discriminator> {
+        match self.redactor.frames.last_mut().map(|frame| &mut frame.kind) {
+            Some(Opened::Object { discriminator, .. }) => discriminator.as_mut(),
+            _ => None,
         }
     }
 
     /// The items of an array, to its bracket or to what is not for the flow.
-    fn items<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        items: Edge,
-        emitted: &mut bool,
-        course: &mut Course,
-        out: &mut Output<'_, S>,
-    ) -> End {
+    fn items(&mut self, items: Edge) -> End {
+        let window = self.out.window;
         loop {
-            let Some((place, byte)) = out.window.peek(course.at) else { return End::Within };
+            let Some((place, byte)) = window.peek(self.at) else { return End::Within };
             if byte == b']' {
                 return End::Bracket;
             }
-            if !self.value_in_flow(plan, &items, course.at, place, emitted, course, out) {
+            if !self.value(&items, window, self.at, place) {
                 return End::Within;
             }
         }
@@ -129,139 +139,118 @@ impl Redactor {
 
     /// A value, at this mark and place; `false` where it, or something in it, is not for the flow.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "the place in the plan, the place in the window, and how far it has come")]
-    fn value_in_flow<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        edge: &Edge,
-        mark: usize,
-        place: usize,
-        emitted: &mut bool,
-        course: &mut Course,
-        out: &mut Output<'_, S>,
-    ) -> bool {
-        let window = out.window;
+    fn value(&mut self, edge: &Edge, window: Window<'_>, mark: usize, place: usize) -> bool {
         let Some(&byte) = window.text.get(place) else { return false };
-        if place - course.upto > self.limits.lead {
+        if place - self.upto > self.redactor.limits.lead {
             return false;
         }
-        let stays = match edge.action {
-            Action::Keep => true,
-            Action::Scalar(kinds) => kinds.has_one(kind_of(byte)),
-            _ => false,
-        };
-        if !stays || edge.capture.is_some() {
-            return self.looked_into(plan, edge, mark, place, emitted, course, out);
+        match edge.action {
+            Action::Keep if edge.capture.is_none() => self.stays(edge, window, mark, place, byte),
+            Action::Scalar(kinds) if edge.capture.is_none() && kinds.has_one(kind_of(byte)) => {
+                self.stays(edge, window, mark, place, byte)
+            }
+            Action::Descend(state) => self.opens(edge, state, mark, place, byte),
+            _ => self.looked_into(edge, mark, place, byte),
         }
-        let Some((end, after)) = behind(window, mark, place, byte) else { return false };
-        self.tally.count(edge.element, Fate::Released);
-        (course.upto, course.at, *emitted) = (end, after, true);
+    }
+
+    /// A value that stays; `false` where it may go on beyond the window.
+    #[inline(always)]
+    fn stays(&mut self, edge: &Edge, window: Window<'_>, mark: usize, place: usize, byte: u8) -> bool {
+        let behind = match byte {
+            b'{' | b'[' => window.end_of_value(mark),
+            b'"' => window.place(mark + 1).map(|quote| (quote + 1, mark + 2)),
+            // What comes behind a number or a literal tells where it ends.
+            _ => window.place(mark + 1).map(|_| (place + 1, mark + 1)),
+        };
+        let Some((end, after)) = behind else { return false };
+        self.redactor.tally.count(edge.element, Fate::Released);
+        (self.upto, self.at, self.emitted) = (end, after, true);
+        true
+    }
+
+    /// A member that goes, where something stands before it; `false` where it may go on beyond the window.
+    fn goes(&mut self, edge: &Edge) -> bool {
+        let window = self.out.window;
+        let Some((end, after)) = window.end_of_value(self.at + 2) else { return false };
+        self.redactor.tally.count(edge.element, Fate::Withheld);
+        // The comma before what comes next is due, and so stays with that.
+        self.out.keep(self.begin..window.end_of_scalar(self.upto).unwrap_or(self.upto));
+        (self.begin, self.upto, self.at) = (end, end, after);
         true
     }
 
     /// A value that does not stay at first sight.
     #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "as above")]
-    fn looked_into<S: Sink + ?Sized>(
-        &mut self,
-        plan: &Plan,
-        edge: &Edge,
-        mark: usize,
-        place: usize,
-        emitted: &mut bool,
-        course: &mut Course,
-        out: &mut Output<'_, S>,
-    ) -> bool {
-        let window = out.window;
-        let Some(&byte) = window.text.get(place) else { return false };
-        let begin = self.base + place as u64 + 1;
-        let (kind, state) = match (edge.action, byte) {
-            (Action::Descend(id), b'{') => match plan.state(id) {
-                Some(state) if !state.envelope => (Opened::Object { state: id, discriminator: None }, Some(state)),
-                _ => return false,
+    fn looked_into(&mut self, edge: &Edge, mark: usize, place: usize, byte: u8) -> bool {
+        let window = self.out.window;
+        let stays = match (edge.action, byte) {
+            (Action::Scalar(_), b'[') => {
+                let kind = Opened::array(self.plan, *edge, None);
+                return self.within(edge, kind, None, mark, place);
+            }
+            (Action::Scalar(kinds), _) => kinds.has_one(kind_of(byte)),
+            (Action::Transform(id), b'"') => match self.plan.transform(id) {
+                Some(Transform::Reference) => leads_out(window.text, place),
+                _ => false,
             },
-            (Action::Descend(id), b'[') => match plan.state(id) {
-                Some(state) if state.items == Items::Same => (Opened::array(plan, *edge, Some(id)), Some(state)),
-                _ => return false,
-            },
-            (Action::Scalar(_), b'[') => (Opened::array(plan, *edge, None), None),
-            (Action::Scalar(_) | Action::Keep | Action::Transform(_), _) => {
-                let stays = match edge.action {
-                    Action::Transform(id) => is_reference(plan, id) && leads_out(window.text, place),
-                    Action::Scalar(kinds) => kinds.has_one(kind_of(byte)),
-                    _ => true,
-                };
-                let Some((end, after)) = behind(window, mark, place, byte) else { return false };
-                if !stays || edge.capture.is_some() && !self.is_noted(edge, window.text.get(place..end)) {
-                    return false;
-                }
-                self.tally.count(edge.element, Fate::Released);
-                (course.upto, course.at, *emitted) = (end, after, true);
-                return true;
-            }
-            _ => return false,
+            (Action::Keep, _) => true,
+            _ => false,
         };
-        course.at = mark + 1;
-        let mut inner = false;
-        let end = match (&kind, state) {
-            (Opened::Object { .. }, Some(state)) => self.members(plan, state, usize::MAX, &mut inner, course, out),
-            (Opened::Array { items, .. }, _) => self.items(plan, *items, &mut inner, course, out),
-            _ => End::Within,
-        };
-        *emitted |= inner;
-        let close = window.place(course.at).filter(|close| close - course.upto < self.limits.lead);
-        match close {
-            Some(close) if end == End::Bracket && inner && !state.is_some_and(State::ends_with_more) => {
-                self.tally.count(edge.element, Fate::Released);
-                (course.upto, course.at) = (close + 1, course.at + 1);
-                true
-            }
-            _ => {
-                self.frames.push(Frame { emitted: inner, ..Frame::new(kind, *edge, begin) });
-                false
-            }
+        if !stays || !self.stays(edge, window, mark, place, byte) {
+            return false;
         }
-    }
-
-    /// A member that goes, where something stands before it; `false` where it goes on beyond the window.
-    fn goes<S: Sink + ?Sized>(&mut self, edge: &Edge, course: &mut Course, out: &mut Output<'_, S>) -> bool {
-        let Some((end, after)) = out.window.end_of_value(course.at + 2) else { return false };
-        self.tally.count(edge.element, Fate::Withheld);
-        // The comma before what comes next is due, and so stays with that.
-        out.keep(course.begin..out.window.end_of_scalar(course.upto).unwrap_or(course.upto));
-        *course = Course { at: after, begin: end, upto: end };
+        if let Some(capture) = edge.capture {
+            self.redactor.note(capture, window.text.get(place..self.upto).unwrap_or_default(), self.depth);
+        }
         true
     }
 
-    /// Whether what an edge notes of a value has been noted before.
-    fn is_noted(&self, edge: &Edge, value: Option<&[u8]>) -> bool {
-        edge.capture == Some(Capture::Patient) && value == Some(&*self.last_patient)
-    }
-}
-
-/// Behind the value at this mark and place: of a number or a literal a place within it, since what comes behind it tells
-/// where it ends; and the mark. `None` where it may go on beyond the window.
-#[inline(always)]
-fn behind(window: Window<'_>, mark: usize, place: usize, byte: u8) -> Option<(usize, usize)> {
-    match byte {
-        b'{' | b'[' => window.end_of_value(mark),
-        _ => {
-            let next = window.place(mark + 1)?;
-            Some(if byte == b'"' { (next + 1, mark + 2) } else { (place + 1, mark + 1) })
+    /// An object or array that is decided by a state.
+    #[inline(never)]
+    fn opens(&mut self, edge: &Edge, id: StateId, mark: usize, place: usize, byte: u8) -> bool {
+        match (byte, self.plan.state(id)) {
+            (b'{', Some(state)) if !state.envelope => {
+                self.within(edge, Opened::Object { state: id, discriminator: None }, Some(state), mark, place)
+            }
+            (b'[', Some(state)) if state.items == Items::Same => {
+                self.within(edge, Opened::array(self.plan, *edge, Some(id)), Some(state), mark, place)
+            }
+            _ => false,
         }
+    }
+
+    /// Through an object or an array to its end, or to what is not for the flow.
+    #[inline(always)]
+    fn within(&mut self, edge: &Edge, kind: Opened, state: Option<&State>, mark: usize, place: usize) -> bool {
+        let around = std::mem::replace(&mut self.emitted, false);
+        self.at = mark + 1;
+        self.depth += 1;
+        let end = match (kind, state) {
+            (Opened::Object { .. }, Some(state)) => self.members(state, None),
+            (Opened::Array { items, .. }, _) => self.items(items),
+            (Opened::Object { .. }, None) => End::Within,
+        };
+        let emitted = self.emitted;
+        self.emitted |= around;
+        self.depth -= 1;
+        let quiet = emitted && !state.is_some_and(State::ends_with_more);
+        if end == End::Bracket
+            && quiet
+            && let Some(bracket) = self.out.window.place(self.at)
+            && bracket - self.upto < self.redactor.limits.lead
+        {
+            self.redactor.tally.count(edge.element, Fate::Released);
+            (self.upto, self.at) = (bracket + 1, self.at + 1);
+            return true;
+        }
+        let begin = self.redactor.base + place as u64 + 1;
+        self.redactor.frames.push(Frame { emitted, ..Frame::new(kind, *edge, begin) });
+        false
     }
 }
 
 /// Whether a reference leads out of its resource: `#` can be spelled in no other way than as itself or by an escape.
 fn leads_out(text: &[u8], place: usize) -> bool {
     matches!(text.get(place..place + 2), Some([b'"', first]) if !matches!(first, b'"' | b'#' | b'\\'))
-}
-
-fn is_reference(plan: &Plan, transform: TransformId) -> bool {
-    matches!(plan.transform(transform), Some(Transform::Reference))
-}
-
-/// Whether the items of an array are all decided alike.
-fn in_turn(plan: &Plan, state: StateId) -> bool {
-    plan.state(state).is_some_and(|state| state.items == Items::Same)
 }

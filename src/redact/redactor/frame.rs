@@ -20,6 +20,7 @@ pub(super) struct Frame {
     pub(super) ensured: bool,
 }
 
+#[derive(Clone, Copy)]
 pub(super) enum Opened {
     Object { state: StateId, discriminator: Option<Discriminator> },
     Array { items: Edge, state: Option<StateId>, place: usize, aligned: bool },

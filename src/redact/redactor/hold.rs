@@ -10,7 +10,7 @@ use super::frame::Opened;
 use super::pass::{Pass, Passed, Rest};
 use super::{Mode, RedactError, Redactor, Result, WINDOW};
 use crate::json::node::{Ambiguous, Node};
-use crate::json::{Lexer, Tape, Window, string};
+use crate::json::{Lexer, Tape, Window};
 
 pub(super) struct Hold {
     pub(super) edge: Edge,
@@ -251,27 +251,22 @@ fn decided(plan: &Plan, edge: Edge, what: Held, value: Node<'_>, offset: u64) ->
 /// What the first member of an object says, which nearly always is what it is.
 fn first<'p>(plan: &'p Plan, table: TableId, window: Window<'_>, at: usize, limit: usize) -> First<'p> {
     let Some(table) = plan.table(table) else { return First::Unseen };
-    let string = |at: usize| {
-        let (place, end) = (window.place(at)?, window.end_of_value(at)?.0);
-        string::unescape(window.text.get(place + 1..end - 1)?)
-    };
     match (window.peek(at + 1), window.peek(at + 3)) {
         (Some((_, b'}')), _) => return First::Unseen,
         (Some(_), Some((_, b'"'))) => {}
         (Some(_), Some(_)) => return First::Other,
         _ => return First::Beyond,
     }
-    let (Some(begin), Some(end)) = (window.place(at), window.place(at + 4)) else { return First::Beyond };
-    if end - begin >= limit {
+    let Some([begin, name, name_end, value, end]) = window.places(at) else { return First::Beyond };
+    if end - begin >= limit || window.text.get(name + 1..name_end) != Some(table.member.as_bytes()) {
         return First::Other;
     }
-    match (string(at + 1), string(at + 3)) {
-        (Some(name), Some(value)) if *name == *table.member => match table.cases.get(&*value) {
-            Some(case) if case.rows.is_some() || case.subject.is_some() => First::Other,
-            Some(case) => First::Case(case),
-            None => First::Unseen,
-        },
-        _ => First::Other,
+    match table.cases.get_within(window.text, value + 1, end) {
+        Some(case) if case.rows.is_some() || case.subject.is_some() => First::Other,
+        Some(case) => First::Case(case),
+        // Escaped, it may be one of them.
+        None if window.text.get(value..end).is_none_or(|said| said.contains(&b'\\')) => First::Other,
+        None => First::Unseen,
     }
 }
 
@@ -282,7 +277,7 @@ fn entered(edge: Edge, table: TableId, case: &Case, subject: Option<Box<str>>) -
 /// What an object says that it is; `Err` where it says so twice.
 fn said<'t>(table: &'t Table, value: Node<'_>) -> std::result::Result<Option<&'t Case>, Ambiguous> {
     let said = value.member(&table.member)?;
-    Ok(said.and_then(Node::as_str).and_then(|said| table.cases.get(&*said)))
+    Ok(said.and_then(Node::as_str).and_then(|said| table.cases.get(said.as_bytes())))
 }
 
 /// The one patient that an object names; none where it names none, or several.

@@ -174,7 +174,7 @@ impl Redactor {
             }
         }
         if let Some(capture) = edge.capture {
-            self.note(capture, whole);
+            self.note(capture, whole, self.frames.len());
         }
         text.clear();
         self.text = text;
@@ -255,9 +255,9 @@ impl Redactor {
         }
     }
 
-    /// Notes an id or a patient, shown or not.
-    fn note(&mut self, capture: Capture, whole: &[u8]) {
-        let direct = self.resources.last().filter(|resource| resource.frame + 1 == self.frames.len());
+    /// Notes an id or a patient, shown or not, which stands within as many frames.
+    pub(super) fn note(&mut self, capture: Capture, whole: &[u8], depth: usize) {
+        let direct = self.resources.last().filter(|resource| resource.frame + 1 == depth);
         // Resource after resource is of the same patient, whose id would be read each time to be known already.
         if let (Capture::Patient, None) = (capture, direct)
             && whole == self.last_patient
