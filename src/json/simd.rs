@@ -3,7 +3,8 @@
 //! # Safety
 //! Two things are unsafe here. Instructions that the machine may not have: a [`BackEnd`] but the plain one is made by
 //! [`BackEnd::all`] alone, which asks the machine; so whoever holds one may run it. Loads from memory: each is of a whole
-//! block, a reference to 64 bytes, in parts that add up to those 64, with instructions that ask for no alignment.
+//! block, a reference to 64 bytes, in parts that add up to those 64, or of a constant in its full length, with
+//! instructions that ask for no alignment.
 #![allow(unsafe_code, reason = "vector instructions; the argument stands above")]
 
 use super::block::Plain;
@@ -21,6 +22,8 @@ enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Plain,
 }
 
@@ -46,7 +49,14 @@ impl BackEnd {
                 && is_x86_feature_detected!("avx512vbmi2");
             [avx512.then_some(Set::Avx512), avx2.then_some(Set::Avx2), Some(Set::Plain)]
         };
-        #[cfg(not(target_arch = "x86_64"))]
+        // Each such machine that runs an operating system has NEON. Where bytes stand the other way round, the order of a
+        // vector's parts was never tested.
+        #[cfg(target_arch = "aarch64")]
+        let sets = {
+            let neon = cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon");
+            [neon.then_some(Set::Neon), Some(Set::Plain)]
+        };
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let sets = [Some(Set::Plain)];
         sets.into_iter().flatten().map(Self)
     }
@@ -58,6 +68,8 @@ impl BackEnd {
             Set::Avx512 => "AVX-512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "NEON",
             Set::Plain => "plain",
         }
     }
@@ -71,23 +83,27 @@ impl BackEnd {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { x86::scan_avx2(lexer, window, tape) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { arm::scan_neon(lexer, window, tape) },
             Set::Plain => scan::<Plain>(lexer, window, tape),
         }
     }
 }
+
+/// By the lower half of a byte, the one character of white space that has it; elsewhere a byte that has it not.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[rustfmt::skip]
+const SPACES: [u8; 16] = [
+    b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0xff, b'\r', 0xff, 0,
+];
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
     use super::super::block::{BLOCK, Blocks, Maps, Plain};
-    use super::{Lexer, Tape, scan};
-
-    /// By the lower half of a byte, the one character of white space that has it; elsewhere a byte that has it not.
-    #[rustfmt::skip]
-    const SPACES: [u8; 16] = [
-        b' ', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b'\t', b'\n', 0xff, 0xff, b'\r', 0xff, 0,
-    ];
+    use super::{Lexer, SPACES, Tape, scan};
 
     /// Each byte of a block's own place.
     #[rustfmt::skip]
@@ -231,6 +247,88 @@ mod x86 {
                     "AVX2" => is_exact::<Avx2>(),
                     _ => {}
                 }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::super::block::{BLOCK, Blocks, Maps, Plain};
+    use super::{Lexer, SPACES, Tape, scan};
+
+    // As above, the whole scan is inlined into the function that has the feature.
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn scan_neon(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
+        scan::<Neon>(lexer, window, tape)
+    }
+
+    pub(super) struct Neon;
+
+    impl Blocks for Neon {
+        #[inline(always)]
+        fn maps(block: &[u8; BLOCK]) -> Maps {
+            // SAFETY: only `scan_neon` comes here, where the machine has NEON; the loads are of the 64 bytes, and of the
+            // sixteen of `SPACES`.
+            unsafe {
+                // No instruction takes one bit of each byte. But a load may deal the bytes out to four vectors in turn, so
+                // that four bytes of the block share a lane. Masks keep one bit of what is said of each, as they stand in
+                // the map, twice in the lane. Of two lanes, to shift by four and to narrow leaves the upper half of the
+                // first and the lower half of the second. (Weights and `vpaddq_u8` take twice as many instructions: the
+                // compiler makes shuffles of that one.)
+                let uint8x16x4_t(a, b, c, d) = vld4q_u8(block.as_ptr());
+                let map = |of: &dyn Fn(uint8x16_t) -> uint8x16_t| {
+                    let masked = |bytes, mask: u8| vandq_u8(of(bytes), vdupq_n_u8(mask));
+                    let low = vorrq_u8(masked(a, 0x11), masked(b, 0x22));
+                    let high = vorrq_u8(masked(c, 0x44), masked(d, 0x88));
+                    let bits = vshrn_n_u16::<4>(vreinterpretq_u16_u8(vorrq_u8(low, high)));
+                    vget_lane_u64::<0>(vreinterpret_u64_u8(bits))
+                };
+                let spaces = vld1q_u8(SPACES.as_ptr());
+                let equal = |bytes, byte: u8| vceqq_u8(bytes, vdupq_n_u8(byte));
+                let lower = |bytes| vorrq_u8(bytes, vdupq_n_u8(0x20));
+                let space_like = |bytes| vqtbl1q_u8(spaces, vandq_u8(bytes, vdupq_n_u8(0x0f)));
+                Maps {
+                    quote: map(&|bytes| equal(bytes, b'"')),
+                    backslash: map(&|bytes| equal(bytes, b'\\')),
+                    open: map(&|bytes| equal(lower(bytes), b'{')),
+                    close: map(&|bytes| equal(lower(bytes), b'}')),
+                    comma: map(&|bytes| equal(bytes, b',')),
+                    colon: map(&|bytes| equal(bytes, b':')),
+                    space: map(&|bytes| vceqq_u8(space_like(bytes), bytes)),
+                    control: map(&|bytes| vcltq_u8(bytes, vdupq_n_u8(0x20))),
+                    high: map(&|bytes| vcgeq_u8(bytes, vdupq_n_u8(0x80))),
+                }
+            }
+        }
+
+        /// A shift and the exclusive or with it are one instruction here, so the six steps need no multiplication without
+        /// carries, which not each machine has.
+        #[inline(always)]
+        fn parity(bits: u64) -> u64 {
+            Plain::parity(bits)
+        }
+
+        #[inline(always)]
+        fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]) {
+            Plain::places(bits, base, slots);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::super::super::block::tests::is_exact;
+        use super::*;
+        use crate::json::BackEnd;
+
+        #[test]
+        fn each_set_says_of_a_block_what_the_plain_form_says() {
+            assert_eq!(BackEnd::best().name(), if cfg!(target_endian = "little") { "NEON" } else { "plain" });
+            if BackEnd::best().name() == "NEON" {
+                is_exact::<Neon>();
             }
         }
     }
