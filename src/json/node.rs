@@ -123,12 +123,9 @@ impl<'a> Node<'a> {
     /// Where the name stands twice.
     pub fn member(self, name: &str) -> Result<Option<Node<'a>>, Ambiguous> {
         let mut found = None;
-        for member in self.members() {
-            let (each, value) = member?;
-            if each.is(name) && found.replace(value).is_some() {
-                return Err(Ambiguous);
-            }
-        }
+        self.each_member(|each, value| {
+            if each.is(name) && found.replace(value).is_some() { Err(Ambiguous) } else { Ok(()) }
+        })?;
         Ok(found)
     }
 
@@ -137,10 +134,30 @@ impl<'a> Node<'a> {
     /// # Errors
     /// Where a name stands twice.
     pub fn children(self) -> Result<Vec<Node<'a>>, Ambiguous> {
+        let mut children = Vec::new();
+        self.each_child::<Ambiguous>(|child| {
+            children.push(child);
+            Ok(())
+        })?;
+        Ok(children)
+    }
+
+    /// Visits the same values.
+    ///
+    /// # Errors
+    /// As above, before the first visit to a member; and the first of a visit, with which it ends.
+    pub fn each_child<E: From<Ambiguous>>(self, mut visit: impl FnMut(Node<'a>) -> Result<(), E>) -> Result<(), E> {
         match self.kind() {
-            Some(Kind::Object) => Ok(self.distinct_members()?.into_iter().map(|(_, value)| value).collect()),
-            Some(Kind::Array) => self.items().collect(),
-            _ => Ok(Vec::new()),
+            Some(Kind::Object) => self.distinct_members()?.into_iter().try_for_each(|(_, value)| visit(value)),
+            Some(Kind::Array) => {
+                let mut mark = self.mark + 1;
+                while self.window.peek(mark).ok_or(Ambiguous)?.1 != b']' {
+                    visit(Node { mark, ..self })?;
+                    mark = self.window.behind(mark).ok_or(Ambiguous)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -149,11 +166,11 @@ impl<'a> Node<'a> {
     /// # Errors
     /// Where a name stands twice.
     pub fn distinct_members(self) -> Result<Vec<(Cow<'a, str>, Node<'a>)>, Ambiguous> {
-        let members = self.members().map(|member| {
-            let (name, value) = member?;
-            Ok((name.text().ok_or(Ambiguous)?, value))
-        });
-        let members = members.collect::<Result<Vec<_>, Ambiguous>>()?;
+        let mut members = Vec::new();
+        self.each_member(|name, value| {
+            members.push((name.text().ok_or(Ambiguous)?, value));
+            Ok(())
+        })?;
         let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         if names.array_windows().any(|[one, next]| one == next) {
@@ -162,69 +179,23 @@ impl<'a> Node<'a> {
         Ok(members)
     }
 
-    /// The members of an object, in order and with those that stand twice; nothing for another value.
-    fn members(self) -> impl Iterator<Item = Result<(Name<'a>, Node<'a>), Ambiguous>> {
-        let mut next = self.first(b'{');
-        std::iter::from_fn(move || {
-            let name = match std::mem::replace(&mut next, Next::End) {
-                Next::Child(name) => name,
-                Next::Beyond => return Some(Err(Ambiguous)),
-                Next::End => return None,
-            };
-            next = self.behind(name + 2);
-            Some(self.name(name).map(|raw| (Name { raw }, Node { mark: name + 2, ..self })).ok_or(Ambiguous))
-        })
-    }
-
-    /// The items of an array, in order; nothing for another value.
-    fn items(self) -> impl Iterator<Item = Result<Node<'a>, Ambiguous>> {
-        let mut next = self.first(b'[');
-        std::iter::from_fn(move || {
-            let item = match std::mem::replace(&mut next, Next::End) {
-                Next::Child(item) => item,
-                Next::Beyond => return Some(Err(Ambiguous)),
-                Next::End => return None,
-            };
-            next = self.behind(item);
-            Some(Ok(Node { mark: item, ..self }))
-        })
-    }
-
-    /// What stands between the quotes of a name, of which these are the marks.
-    fn name(self, mark: usize) -> Option<&'a [u8]> {
-        self.window.text.get(self.window.place(mark)? + 1..self.window.place(mark + 1)?)
-    }
-
-    /// The first child, where the value begins with this bracket.
-    fn first(self, open: u8) -> Next {
-        match self.window.peek(self.mark) {
-            Some((_, byte)) if byte == open => self.child(self.mark + 1),
-            _ => Next::End,
+    /// Visits the members of an object, in order and with those that stand twice; nothing for another value.
+    fn each_member(
+        self,
+        mut visit: impl FnMut(Name<'a>, Node<'a>) -> Result<(), Ambiguous>,
+    ) -> Result<(), Ambiguous> {
+        if self.kind() != Some(Kind::Object) {
+            return Ok(());
         }
-    }
-
-    /// The child behind the one with this first mark.
-    fn behind(self, mark: usize) -> Next {
-        self.window.end_of_value(mark).map_or(Next::Beyond, |(_, behind)| self.child(behind))
-    }
-
-    fn child(self, mark: usize) -> Next {
-        match self.window.peek(mark) {
-            Some((_, b'}' | b']')) => Next::End,
-            Some(_) => Next::Child(mark),
-            None => Next::Beyond,
+        let mut mark = self.mark + 1;
+        while self.window.peek(mark).ok_or(Ambiguous)?.1 != b'}' {
+            let [start, end] = self.window.places(mark).ok_or(Ambiguous)?;
+            let raw = self.window.text.get(start + 1..end).ok_or(Ambiguous)?;
+            visit(Name { raw }, Node { mark: mark + 2, ..self })?;
+            mark = self.window.behind(mark + 2).ok_or(Ambiguous)?;
         }
+        Ok(())
     }
-}
-
-/// What comes next in an array or object.
-enum Next {
-    /// A member or an item, with this first mark.
-    Child(usize),
-    /// What was not read.
-    Beyond,
-    /// Nothing.
-    End,
 }
 
 /// The name of a member, as it stands between its quotes.
@@ -240,11 +211,17 @@ impl<'a> Name<'a> {
 
     /// Whether this is the name, however it is spelled.
     fn is(self, name: &str) -> bool {
-        if self.raw.contains(&b'\\') {
-            self.text().is_some_and(|text| text == name)
-        } else {
-            self.raw == name.as_bytes()
+        let mut expected = name.bytes();
+        for byte in self.raw {
+            if *byte == b'\\' {
+                return self.text().is_some_and(|text| text == name);
+            }
+            // Up to here nothing was escaped, and nothing that follows takes this byte back.
+            if expected.next() != Some(*byte) {
+                return false;
+            }
         }
+        expected.next().is_none()
     }
 }
 

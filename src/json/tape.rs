@@ -144,6 +144,16 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// The mark behind the value whose first mark this is, and of which the window holds the end.
+    #[inline(always)]
+    pub fn behind(&self, mark: usize) -> Option<usize> {
+        match self.peek(mark)?.1 {
+            b'"' => Some(mark + 2),
+            b'{' | b'[' => Some((*self.tape.partners.get(mark)?).checked_add(1)? as usize),
+            _ => Some(mark + 1),
+        }
+    }
+
     /// Behind the string that began before this window.
     pub fn end_of_string(&self) -> Option<(usize, usize)> {
         Some((self.place(0)? + 1, 1))

@@ -58,8 +58,17 @@ impl Query {
     }
 
     fn run<'a>(&self, value: Node<'a>, allowance: &mut Allowance) -> Result<Vec<Node<'a>>, Undecided> {
-        let mut nodes = vec![value];
-        for segment in &self.segments {
+        // While the query names one member after another, there is one node or none.
+        let (mut node, mut segments) = (value, self.segments.as_slice());
+        while let [Segment::Child(selectors), rest @ ..] = segments
+            && let [Selector::Name(name)] = selectors.as_slice()
+        {
+            allowance.charge(node)?;
+            let Some(member) = node.member(name)? else { return Ok(Vec::new()) };
+            (node, segments) = (member, rest);
+        }
+        let mut nodes = vec![node];
+        for segment in segments {
             let mut selected = Vec::new();
             for node in nodes {
                 match segment {
@@ -145,11 +154,13 @@ fn select_by<'a>(
             slice(&items, *start, *end, step.unwrap_or(1), selected);
         }
         Selector::Filter(test) => {
-            for child in children(node, allowance)? {
+            allowance.charge(node)?;
+            node.each_child::<Undecided>(|child| {
                 if test.decide(child, allowance)? {
                     selected.push(child);
                 }
-            }
+                Ok(())
+            })?;
         }
     }
     Ok(())

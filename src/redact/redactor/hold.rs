@@ -10,7 +10,7 @@ use super::frame::Opened;
 use super::pass::{Pass, Passed, Rest};
 use super::{Mode, RedactError, Redactor, Result, WINDOW};
 use crate::json::node::{Ambiguous, Node};
-use crate::json::{Lexer, Tape, Window};
+use crate::json::{Lexer, Window};
 
 pub(super) struct Hold {
     pub(super) edge: Edge,
@@ -102,7 +102,15 @@ impl Redactor {
             let mut joined = std::mem::take(&mut self.held);
             joined.extend_from_slice(out.window.text);
             self.mode = Mode::Value(hold.edge);
-            self.replay(joined, hold.offset, out)?;
+            let mut lexer = self.lexer_of_held();
+            self.replay(hold.offset, out, |redactor, out| {
+                joined.chunks(WINDOW).try_for_each(|text| {
+                    let mut tape = redactor.tapes.pop().unwrap_or_default();
+                    let read = lexer.read(text, &mut tape);
+                    redactor.take(text, tape, read, None, out.sink())
+                })
+            })?;
+            self.keep_buffer(joined);
             self.resume_at(out.window.text.len());
             return Ok(None);
         }
@@ -133,18 +141,18 @@ impl Redactor {
             return Ok(());
         }
         held.extend_from_slice(here);
-        // It was checked as it came, and is read again to be looked at as one, on a tape that may grow long and is not kept.
-        let mode = {
-            let mut tape = Tape::new();
-            match self.lexer_of_held().read(&held, &mut tape) {
-                Ok(()) => decided(plan, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
-                Err(_) => None,
-            }
+        // It was checked as it came, and is read again to be looked at as one.
+        let mut tape = self.tapes.pop().unwrap_or_default();
+        let read = self.lexer_of_held().read(&held, &mut tape);
+        let mode = match read {
+            Ok(()) => decided(plan, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
+            Err(_) => None,
         };
         match mode {
             Some(mode) => {
                 self.mode = mode;
-                self.replay(held, hold.offset, out)?;
+                self.replay(hold.offset, out, |redactor, out| redactor.take(&held, tape, Ok(()), None, out.sink()))?;
+                self.keep_buffer(held);
                 self.resume_at(end);
                 // A number or a literal might go on, for all that was replayed tells.
                 if let Mode::Pass(pass) = self.mode {
@@ -156,24 +164,27 @@ impl Redactor {
         Ok(())
     }
 
-    /// Walks what was held as if it had just come in, in the mode that was decided.
-    fn replay<S: Sink + ?Sized>(&mut self, held: Vec<u8>, offset: u64, out: &mut Output<'_, S>) -> Result<()> {
+    /// Walks what was held, which began at this place of the document, as if it had just come in.
+    fn replay<S: Sink + ?Sized>(
+        &mut self,
+        offset: u64,
+        out: &mut Output<'_, S>,
+        walk: impl FnOnce(&mut Self, &mut Output<'_, S>) -> Result<()>,
+    ) -> Result<()> {
         let base = std::mem::replace(&mut self.base, offset);
         self.lead.upto = None;
         self.lead.from = 0;
-        let mut lexer = self.lexer_of_held();
-        for text in held.chunks(WINDOW) {
-            let mut tape = self.tapes.pop().unwrap_or_default();
-            let read = lexer.read(text, &mut tape);
-            self.take(text, tape, read, None, out.sink())?;
-        }
+        walk(self, out)?;
         self.base = base;
-        // The buffer is used again, so that a stream of held values allocates once.
+        Ok(())
+    }
+
+    /// The buffer is used again, so that a stream of held values allocates once.
+    fn keep_buffer(&mut self, held: Vec<u8>) {
         if self.held.capacity() == 0 {
             self.held = held;
             self.held.clear();
         }
-        Ok(())
     }
 
     /// The lexer as it was before the first byte of what is held.

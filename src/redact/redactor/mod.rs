@@ -254,7 +254,10 @@ impl Redactor {
             Err((error, _)) => text.get(..error.offset as usize).unwrap_or_default(),
         };
         self.drive(&mut Output::new(tape.window(valid), within, sink))?;
-        self.tapes.push(tape);
+        // One that has grown with a long value that was held is not kept.
+        if text.len() <= WINDOW {
+            self.tapes.push(tape);
+        }
         self.base += text.len() as u64;
         read.map_err(|(_, error)| error)
     }
