@@ -42,6 +42,9 @@ pub struct Node<'a> {
     mark: usize,
 }
 
+/// How many names of an object are compared each with each.
+const FEW: usize = 8;
+
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -70,6 +73,11 @@ impl<'a> Node<'a> {
         Self { window, mark }
     }
 
+    /// Its first mark: two values of one window are the same where these are.
+    pub fn mark(self) -> usize {
+        self.mark
+    }
+
     /// The text, as it stands.
     pub fn text(self) -> &'a [u8] {
         let Some(start) = self.window.place(self.mark) else { return &[] };
@@ -93,6 +101,16 @@ impl<'a> Node<'a> {
     /// The text of a string; `None` for another value.
     pub fn as_str(self) -> Option<Cow<'a, str>> {
         unescape(self.text().strip_prefix(b"\"")?.strip_suffix(b"\"")?)
+    }
+
+    /// The same, as UTF-8.
+    pub fn as_utf8(self) -> Option<Cow<'a, [u8]>> {
+        let text = self.text().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        // What was read is UTF-8 and holds nothing that must be escaped.
+        if !text.contains(&b'\\') {
+            return Some(Cow::Borrowed(text));
+        }
+        Some(Cow::Owned(unescape(text)?.into_owned().into_bytes()))
     }
 
     /// A number as the nearest double; `None` for another value and beyond what a double can hold.
@@ -123,7 +141,7 @@ impl<'a> Node<'a> {
     /// Where the name stands twice.
     pub fn member(self, name: &str) -> Result<Option<Node<'a>>, Ambiguous> {
         let mut found = None;
-        self.each_member(|each, value| {
+        self.each_member::<Ambiguous>(|each, value| {
             if each.is(name) && found.replace(value).is_some() { Err(Ambiguous) } else { Ok(()) }
         })?;
         Ok(found)
@@ -148,7 +166,10 @@ impl<'a> Node<'a> {
     /// As above, before the first visit to a member; and the first of a visit, with which it ends.
     pub fn each_child<E: From<Ambiguous>>(self, mut visit: impl FnMut(Node<'a>) -> Result<(), E>) -> Result<(), E> {
         match self.kind() {
-            Some(Kind::Object) => self.distinct_members()?.into_iter().try_for_each(|(_, value)| visit(value)),
+            Some(Kind::Object) => {
+                self.check_distinct()?;
+                self.each_member(|_, value| visit(value))
+            }
             Some(Kind::Array) => {
                 let mut mark = self.mark + 1;
                 while self.window.peek(mark).ok_or(Ambiguous)?.1 != b']' {
@@ -167,7 +188,7 @@ impl<'a> Node<'a> {
     /// Where a name stands twice.
     pub fn distinct_members(self) -> Result<Vec<(Cow<'a, str>, Node<'a>)>, Ambiguous> {
         let mut members = Vec::new();
-        self.each_member(|name, value| {
+        self.each_member::<Ambiguous>(|name, value| {
             members.push((name.text().ok_or(Ambiguous)?, value));
             Ok(())
         })?;
@@ -179,11 +200,26 @@ impl<'a> Node<'a> {
         Ok(members)
     }
 
+    /// The same, where the members are not asked for. Most objects have few, and names without an escape, which are
+    /// compared as they stand.
+    fn check_distinct(self) -> Result<(), Ambiguous> {
+        let (mut few, mut count, mut more) = ([[].as_slice(); FEW], 0, false);
+        self.each_member::<Ambiguous>(|name, _| {
+            let known = few.get(..count).unwrap_or_default().contains(&name.raw);
+            match few.get_mut(count).filter(|_| !name.raw.contains(&b'\\')) {
+                Some(slot) => (*slot, count) = (name.raw, count + 1),
+                None => more = true,
+            }
+            if known { Err(Ambiguous) } else { Ok(()) }
+        })?;
+        if more { self.distinct_members().map(|_| ()) } else { Ok(()) }
+    }
+
     /// Visits the members of an object, in order and with those that stand twice; nothing for another value.
-    fn each_member(
+    fn each_member<E: From<Ambiguous>>(
         self,
-        mut visit: impl FnMut(Name<'a>, Node<'a>) -> Result<(), Ambiguous>,
-    ) -> Result<(), Ambiguous> {
+        mut visit: impl FnMut(Name<'a>, Node<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.kind() != Some(Kind::Object) {
             return Ok(());
         }
@@ -243,12 +279,16 @@ pub(super) mod tests {
             Kind::Boolean => node.as_bool()?.into(),
             Kind::Number => serde_json::from_slice(node.text()).ok()?,
             Kind::String => node.as_str()?.into_owned().into(),
-            Kind::Array => node.items().map(|item| value(item.ok()?)).collect::<Option<Vec<_>>>()?.into(),
-            Kind::Object => Value::Object(
-                node.members()
-                    .map(|member| member.ok().and_then(|(name, of)| Some((name.text()?.into_owned(), value(of)?))))
-                    .collect::<Option<_>>()?,
-            ),
+            Kind::Array => node.children().ok()?.into_iter().map(value).collect::<Option<Vec<_>>>()?.into(),
+            Kind::Object => {
+                let mut members = serde_json::Map::new();
+                node.each_member(|name, of| {
+                    members.insert(name.text().ok_or(Ambiguous)?.into_owned(), value(of).ok_or(Ambiguous)?);
+                    Ok::<_, Ambiguous>(())
+                })
+                .ok()?;
+                members.into()
+            }
         })
     }
 
@@ -288,7 +328,9 @@ pub(super) mod tests {
         assert_eq!(object.member("b").unwrap().unwrap().text(), b"2", "the other name stands once");
         assert_eq!(object.distinct_members().unwrap_err(), Ambiguous);
         assert_eq!(object.children().unwrap_err(), Ambiguous);
-        assert_eq!(object.members().count(), 3);
+        let many = format!("{{{}\"x0\":1}}", (0..20).map(|n| format!("\"x{n}\":1,")).collect::<String>());
+        assert_eq!(read(&many).root().children().unwrap_err(), Ambiguous);
+        assert_eq!(read(&many.replace("\"x0\":1}", "\"y\":1}")).root().children().unwrap().len(), 21);
     }
 
     #[test]

@@ -26,23 +26,28 @@ impl Test {
     ///
     /// # Errors
     /// Where that cannot be decided. Each operand is decided, so that one that is undecided is never hidden by another.
-    pub fn holds(&self, value: Node<'_>) -> Result<bool, Undecided> {
+    pub fn holds<'a>(&'a self, value: Node<'a>) -> Result<bool, Undecided> {
         self.decide(value, &mut Allowance::new(weigh_test(self), value))
     }
 
-    fn decide(&self, value: Node<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
+    fn decide<'a>(&'a self, value: Node<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
         match self {
             Self::All(tests) => tests.iter().try_fold(true, |all, test| Ok(all & test.decide(value, allowance)?)),
             Self::Any(tests) => tests.iter().try_fold(false, |any, test| Ok(any | test.decide(value, allowance)?)),
             Self::Not(test) => Ok(!test.decide(value, allowance)?),
-            Self::Exists(query) => Ok(!query.run(value, allowance)?.is_empty()),
+            Self::Exists(query) => Ok(query.only(value, allowance)?.0 > 0),
             Self::Compare(left, comparison, right) => {
                 let left = left.value(value, allowance)?;
                 let right = right.value(value, allowance)?;
                 comparison.holds(&left, &right, allowance)
             }
             Self::AllArrays(query) => {
-                Ok(query.run(value, allowance)?.iter().all(|node| node.kind() == Some(Kind::Array)))
+                let mut all = true;
+                query.visit(value, allowance, &mut |node, _| {
+                    all &= node.kind() == Some(Kind::Array);
+                    Ok(())
+                })?;
+                Ok(all)
             }
         }
     }
@@ -53,48 +58,73 @@ impl Query {
     ///
     /// # Errors
     /// Where that cannot be decided.
-    pub fn select<'a>(&self, value: Node<'a>) -> Result<Vec<Node<'a>>, Undecided> {
-        self.run(value, &mut Allowance::new(weigh_query(self), value))
+    pub fn select<'a>(&'a self, value: Node<'a>) -> Result<Vec<Node<'a>>, Undecided> {
+        let mut nodes = Vec::new();
+        self.visit(value, &mut Allowance::new(weigh_query(self), value), &mut |node, _| {
+            nodes.push(node);
+            Ok(())
+        })?;
+        Ok(nodes)
     }
 
-    fn run<'a>(&self, value: Node<'a>, allowance: &mut Allowance) -> Result<Vec<Node<'a>>, Undecided> {
-        // While the query names one member after another, there is one node or none.
-        let (mut node, mut segments) = (value, self.segments.as_slice());
-        while let [Segment::Child(selectors), rest @ ..] = segments
-            && let [Selector::Name(name)] = selectors.as_slice()
-        {
-            allowance.charge(node)?;
-            let Some(member) = node.member(name)? else { return Ok(Vec::new()) };
-            (node, segments) = (member, rest);
-        }
-        let mut nodes = vec![node];
-        for segment in segments {
-            let mut selected = Vec::new();
-            for node in nodes {
-                match segment {
-                    Segment::Child(selectors) => select_children(selectors, node, &mut selected, allowance)?,
-                    Segment::Descendant(selectors) => select_descendants(selectors, node, &mut selected, allowance)?,
-                }
-            }
-            nodes = selected;
-        }
-        Ok(nodes)
+    /// How many nodes it selects, and the last of them: the one, where there is one.
+    fn only<'a>(
+        &'a self,
+        value: Node<'a>,
+        allowance: &mut Allowance<'a>,
+    ) -> Result<(usize, Option<Node<'a>>), Undecided> {
+        let (mut count, mut last) = (0, None);
+        self.visit(value, allowance, &mut |node, _| {
+            (count, last) = (count + 1, Some(node));
+            Ok(())
+        })?;
+        Ok((count, last))
+    }
+
+    fn visit<'a>(
+        &'a self,
+        value: Node<'a>,
+        allowance: &mut Allowance<'a>,
+        visit: Visit<'_, 'a>,
+    ) -> Result<(), Undecided> {
+        follow(&self.segments, value, allowance, visit)
     }
 }
 
-/// What a decision may still read, in bytes of text.
-struct Allowance(u64);
+/// What is done with each node that is selected. Most queries select none or one, so no list of them is made.
+type Visit<'v, 'a> = &'v mut dyn FnMut(Node<'a>, &mut Allowance<'a>) -> Result<(), Undecided>;
 
-impl Allowance {
-    fn new(weight: u64, value: Node<'_>) -> Self {
+/// What a decision may still read, and what it found last.
+struct Allowance<'a> {
+    /// In bytes of text.
+    text: u64,
+    /// The member of this name of the value with this mark: a condition asks for one over and over.
+    found: Option<(usize, &'a str, Option<Node<'a>>)>,
+}
+
+impl<'a> Allowance<'a> {
+    fn new(weight: u64, value: Node<'a>) -> Self {
         let text = (value.text().len() as u64).saturating_add(LEAST_TEXT);
-        Self(text.saturating_mul(READINGS).saturating_mul(weight))
+        Self { text: text.saturating_mul(READINGS).saturating_mul(weight), found: None }
     }
 
     /// Must be called before the text of a node is read.
     fn charge(&mut self, node: Node<'_>) -> Result<(), Undecided> {
-        self.0 = self.0.checked_sub(node.text().len() as u64 + 1).ok_or(Undecided)?;
+        self.text = self.text.checked_sub(node.text().len() as u64 + 1).ok_or(Undecided)?;
         Ok(())
+    }
+
+    /// The member of this name.
+    fn member(&mut self, node: Node<'a>, name: &'a str) -> Result<Option<Node<'a>>, Undecided> {
+        match self.found {
+            Some((mark, known, found)) if mark == node.mark() && known == name => Ok(found),
+            _ => {
+                self.charge(node)?;
+                let found = node.member(name)?;
+                self.found = Some((node.mark(), name, found));
+                Ok(found)
+            }
+        }
     }
 }
 
@@ -104,66 +134,85 @@ impl From<Ambiguous> for Undecided {
     }
 }
 
-fn select_children<'a>(
-    selectors: &[Selector],
+/// Follows the segments of a query from a node on.
+fn follow<'a>(
+    segments: &'a [Segment],
     node: Node<'a>,
-    selected: &mut Vec<Node<'a>>,
-    allowance: &mut Allowance,
+    allowance: &mut Allowance<'a>,
+    visit: Visit<'_, 'a>,
 ) -> Result<(), Undecided> {
-    for selector in selectors {
-        select_by(selector, node, selected, allowance)?;
+    let Some((segment, rest)) = segments.split_first() else { return visit(node, allowance) };
+    match segment {
+        Segment::Child(selectors) => {
+            select_children(selectors, node, allowance, &mut |child, allowance| follow(rest, child, allowance, visit))
+        }
+        Segment::Descendant(selectors) => select_descendants(selectors, node, allowance, &mut |child, allowance| {
+            follow(rest, child, allowance, visit)
+        }),
     }
-    Ok(())
+}
+
+fn select_children<'a>(
+    selectors: &'a [Selector],
+    node: Node<'a>,
+    allowance: &mut Allowance<'a>,
+    visit: Visit<'_, 'a>,
+) -> Result<(), Undecided> {
+    selectors.iter().try_for_each(|selector| select_by(selector, node, allowance, visit))
 }
 
 /// Visits the value and its descendants, parents before children and children in order (RFC 9535, section 2.5.2.2).
 fn select_descendants<'a>(
-    selectors: &[Selector],
+    selectors: &'a [Selector],
     node: Node<'a>,
-    selected: &mut Vec<Node<'a>>,
-    allowance: &mut Allowance,
+    allowance: &mut Allowance<'a>,
+    visit: Visit<'_, 'a>,
 ) -> Result<(), Undecided> {
     let mut pending = vec![node];
     while let Some(node) = pending.pop() {
-        let children = children(node, allowance)?;
-        select_children(selectors, node, selected, allowance)?;
-        pending.extend(children.into_iter().rev().filter(|child| is_structure(*child)));
+        let known = pending.len();
+        allowance.charge(node)?;
+        node.each_child::<Ambiguous>(|child| {
+            if is_structure(child) {
+                pending.push(child);
+            }
+            Ok(())
+        })?;
+        if let Some(children) = pending.get_mut(known..) {
+            children.reverse();
+        }
+        select_children(selectors, node, allowance, visit)?;
     }
     Ok(())
 }
 
 fn select_by<'a>(
-    selector: &Selector,
+    selector: &'a Selector,
     node: Node<'a>,
-    selected: &mut Vec<Node<'a>>,
-    allowance: &mut Allowance,
+    allowance: &mut Allowance<'a>,
+    visit: Visit<'_, 'a>,
 ) -> Result<(), Undecided> {
     match selector {
-        Selector::Name(name) => {
+        Selector::Name(name) => allowance.member(node, name)?.map_or(Ok(()), |member| visit(member, allowance)),
+        Selector::Wildcard => {
             allowance.charge(node)?;
-            selected.extend(node.member(name)?);
+            node.each_child(|child| visit(child, allowance))
         }
-        Selector::Wildcard => selected.extend(children(node, allowance)?),
         Selector::Index(index) => {
             let items = items(node, allowance)?;
             let place = if *index < 0 { i128::from(*index) + items.len() as i128 } else { i128::from(*index) };
-            selected.extend(item(&items, place));
+            item(&items, place).map_or(Ok(()), |item| visit(item, allowance))
         }
         Selector::Slice { start, end, step } => {
-            let items = items(node, allowance)?;
-            slice(&items, *start, *end, step.unwrap_or(1), selected);
+            let (items, mut selected) = (items(node, allowance)?, Vec::new());
+            slice(&items, *start, *end, step.unwrap_or(1), &mut selected);
+            selected.into_iter().try_for_each(|item| visit(item, allowance))
         }
         Selector::Filter(test) => {
             allowance.charge(node)?;
-            node.each_child::<Undecided>(|child| {
-                if test.decide(child, allowance)? {
-                    selected.push(child);
-                }
-                Ok(())
-            })?;
+            node.each_child(|child| if test.decide(child, allowance)? { visit(child, allowance) } else { Ok(()) })
         }
     }
-    Ok(())
 }
 
 fn is_structure(node: Node<'_>) -> bool {
@@ -171,13 +220,13 @@ fn is_structure(node: Node<'_>) -> bool {
 }
 
 /// The children of an array or object; nothing for a scalar.
-fn children<'a>(node: Node<'a>, allowance: &mut Allowance) -> Result<Vec<Node<'a>>, Undecided> {
+fn children<'a>(node: Node<'a>, allowance: &mut Allowance<'a>) -> Result<Vec<Node<'a>>, Undecided> {
     allowance.charge(node)?;
     Ok(node.children()?)
 }
 
 /// The items of an array; nothing for another value.
-fn items<'a>(node: Node<'a>, allowance: &mut Allowance) -> Result<Vec<Node<'a>>, Undecided> {
+fn items<'a>(node: Node<'a>, allowance: &mut Allowance<'a>) -> Result<Vec<Node<'a>>, Undecided> {
     if node.kind() == Some(Kind::Array) { children(node, allowance) } else { Ok(Vec::new()) }
 }
 
@@ -220,7 +269,8 @@ enum Value<'a> {
     Null,
     Boolean(bool),
     Number(f64),
-    String(Cow<'a, str>),
+    /// As UTF-8, whose order is that of Unicode scalar values.
+    String(Cow<'a, [u8]>),
     Structure(Node<'a>),
 }
 
@@ -230,7 +280,7 @@ impl<'a> Value<'a> {
             Kind::Null => Some(Self::Null),
             Kind::Boolean => node.as_bool().map(Self::Boolean),
             Kind::Number => node.as_f64().map(Self::Number),
-            Kind::String => node.as_str().map(Self::String),
+            Kind::String => node.as_utf8().map(Self::String),
             Kind::Array | Kind::Object => Some(Self::Structure(node)),
         };
         value.ok_or(Undecided)
@@ -238,24 +288,24 @@ impl<'a> Value<'a> {
 }
 
 impl Operand {
-    fn value<'a>(&'a self, value: Node<'a>, allowance: &mut Allowance) -> Result<Value<'a>, Undecided> {
+    fn value<'a>(&'a self, value: Node<'a>, allowance: &mut Allowance<'a>) -> Result<Value<'a>, Undecided> {
         match self {
-            Self::Literal(Literal::String(string)) => Ok(Value::String(Cow::Borrowed(string))),
+            Self::Literal(Literal::String(string)) => Ok(Value::String(Cow::Borrowed(string.as_bytes()))),
             Self::Literal(Literal::Number(number)) => Ok(Value::Number(*number)),
             Self::Literal(Literal::Boolean(boolean)) => Ok(Value::Boolean(*boolean)),
             Self::Literal(Literal::Null) => Ok(Value::Null),
-            Self::Query(query) => match query.run(value, allowance)?.as_slice() {
-                [] => Ok(Value::Nothing),
-                [node] => Value::of(*node),
+            Self::Query(query) => match query.only(value, allowance)? {
+                (0, _) => Ok(Value::Nothing),
+                (1, Some(node)) => Value::of(node),
                 _ => Err(Undecided),
             },
-            Self::Value(query) => match query.run(value, allowance)?.as_slice() {
-                [node] => Value::of(*node),
+            Self::Value(query) => match query.only(value, allowance)? {
+                (1, Some(node)) => Value::of(node),
                 _ => Ok(Value::Nothing),
             },
-            Self::Count(query) => Ok(Value::Number(query.run(value, allowance)?.len() as f64)),
+            Self::Count(query) => Ok(Value::Number(query.only(value, allowance)?.0 as f64)),
             Self::Length(operand) => Ok(match operand.value(value, allowance)? {
-                Value::String(string) => Value::Number(string.chars().count() as f64),
+                Value::String(string) => Value::Number(characters(&string) as f64),
                 Value::Structure(node) => Value::Number(children(node, allowance)?.len() as f64),
                 Value::Nothing | Value::Null | Value::Boolean(_) | Value::Number(_) => Value::Nothing,
             }),
@@ -265,7 +315,7 @@ impl Operand {
 
 impl Comparison {
     /// RFC 9535, section 2.3.5.2.2.
-    fn holds(self, left: &Value<'_>, right: &Value<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
+    fn holds<'a>(self, left: &Value<'a>, right: &Value<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
         Ok(match self {
             Self::Equal => equal(left, right, allowance)?,
             Self::NotEqual => !equal(left, right, allowance)?,
@@ -277,16 +327,20 @@ impl Comparison {
     }
 }
 
+/// How many Unicode scalar values UTF-8 holds: each begins with a byte that goes on with no other.
+fn characters(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
 fn less(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left < right,
-        // The order of UTF-8 is that of Unicode scalar values.
         (Value::String(left), Value::String(right)) => left < right,
         _ => false,
     }
 }
 
-fn equal(left: &Value<'_>, right: &Value<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
+fn equal<'a>(left: &Value<'a>, right: &Value<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
     Ok(match (left, right) {
         (Value::Nothing, Value::Nothing) | (Value::Null, Value::Null) => true,
         (Value::Boolean(left), Value::Boolean(right)) => left == right,
@@ -298,7 +352,7 @@ fn equal(left: &Value<'_>, right: &Value<'_>, allowance: &mut Allowance) -> Resu
 }
 
 /// Whether two values are the same at every depth. A difference ends it: no way to read what follows would undo one.
-fn same(left: Node<'_>, right: Node<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
+fn same<'a>(left: Node<'a>, right: Node<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
     if !is_structure(left) || left.kind() != right.kind() {
         // Unequal kinds stay unequal; a structure has no value here that equals one of another kind.
         return equal_scalars(left, right, allowance);
@@ -319,7 +373,7 @@ fn same(left: Node<'_>, right: Node<'_>, allowance: &mut Allowance) -> Result<bo
 
 fn all_same<'a>(
     pairs: impl Iterator<Item = (Node<'a>, Node<'a>)>,
-    allowance: &mut Allowance,
+    allowance: &mut Allowance<'a>,
 ) -> Result<bool, Undecided> {
     for (left, right) in pairs {
         if !same(left, right, allowance)? {
@@ -329,7 +383,7 @@ fn all_same<'a>(
     Ok(true)
 }
 
-fn equal_scalars(left: Node<'_>, right: Node<'_>, allowance: &mut Allowance) -> Result<bool, Undecided> {
+fn equal_scalars<'a>(left: Node<'a>, right: Node<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
     if left.kind() != right.kind() {
         return Ok(false);
     }
