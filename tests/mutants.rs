@@ -14,6 +14,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use fieldgate::demo::people::Population;
@@ -269,7 +271,7 @@ fn each_mutant_is_accepted_where_serde_json_accepts_it_on_each_back_end_whole_an
     let mut mutator = Mutator::new();
     let plan = Arc::new(Plan::keep_all());
     let (mut tape, mut out) = (Tape::new(), Vec::new());
-    let (mut accepted, mut beyond, mut bytes) = (0, 0, 0);
+    let (mut accepted, mut beyond, mut different) = (0, 0, HashSet::new());
     for number in 0..count {
         let text = mutator.mutant(number);
         let pieces = split(&text, &mut mutator.random);
@@ -295,12 +297,13 @@ fn each_mutant_is_accepted_where_serde_json_accepts_it_on_each_back_end_whole_an
             }
         }
         accepted += usize::from(expected.is_ok());
-        bytes += text.len();
+        different.insert(BuildHasherDefault::<DefaultHasher>::default().hash_one(&text));
     }
     let names: Vec<&str> = BackEnd::all().map(BackEnd::name).collect();
     println!(
-        "{count} mutants of {} texts, {bytes} bytes, {accepted} accepted, {beyond} with a number beyond an f64; {}; {:.1} s",
+        "{count} mutants of {} texts, {} different, {accepted} accepted, {beyond} with a number beyond an f64; {}; {:.1} s",
         mutator.texts.len(),
+        different.len(),
         names.join(", "),
         start.elapsed().as_secs_f64()
     );
