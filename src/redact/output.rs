@@ -88,6 +88,8 @@ impl<'a, S: Sink + ?Sized> Output<'a, S> {
 pub(super) struct Skeleton {
     parts: Vec<Part>,
     made: Vec<u8>,
+    /// What `made` is laid anew in; empty between.
+    anew: Vec<u8>,
     size: usize,
     most: usize,
 }
@@ -182,15 +184,15 @@ impl Skeleton {
             return;
         }
         // Frames remember places in `parts`, so each part stays one; only `made` is laid anew.
-        let mut made = Vec::with_capacity(self.made.len() + 64);
         for part in &mut self.parts {
-            let start = made.len();
-            made.extend_from_slice(match part {
+            let start = self.anew.len();
+            self.anew.extend_from_slice(match part {
                 Part::Input(range) => input.get(range.clone()).unwrap_or_default(),
                 Part::Made(range) => self.made.get(range.clone()).unwrap_or_default(),
             });
-            *part = Part::Made(start..made.len());
+            *part = Part::Made(start..self.anew.len());
         }
-        self.made = made;
+        std::mem::swap(&mut self.made, &mut self.anew);
+        self.anew.clear();
     }
 }

@@ -12,6 +12,7 @@ use super::{Mode, RedactError, Redactor, Result, WINDOW};
 use crate::json::node::{Ambiguous, Node};
 use crate::json::{Lexer, Window};
 
+#[derive(Clone, Copy)]
 pub(super) struct Hold {
     pub(super) edge: Edge,
     pub(super) what: Held,
@@ -90,13 +91,13 @@ impl Redactor {
         }
         let rest = self.rest(out.window, at);
         let first = matches!(first, First::Beyond);
-        self.mode = Mode::Hold(Box::new(Hold { edge, what, rest, first, from: place, offset }));
+        self.mode = Mode::Hold(Hold { edge, what, rest, first, from: place, offset });
         Ok(None)
     }
 
     /// Goes on with a value that began before this window.
     pub(super) fn hold_on<S: Sink + ?Sized>(&mut self, plan: &Plan, out: &mut Output<'_, S>) -> Result<Option<usize>> {
-        let Mode::Hold(hold) = std::mem::replace(&mut self.mode, Mode::Walk) else { return Ok(None) };
+        let Mode::Hold(hold) = self.mode else { return Ok(None) };
         if hold.first && out.window.place(0).is_some() {
             // Its first member may be whole now: what was held and the window are walked as one.
             let mut joined = std::mem::take(&mut self.held);
@@ -114,16 +115,9 @@ impl Redactor {
             self.resume_at(out.window.text.len());
             return Ok(None);
         }
-        match hold.rest.end(out.window) {
-            Some((end, mark)) => {
-                self.held_to_end(plan, *hold, end, out)?;
-                Ok(Some(mark))
-            }
-            None => {
-                self.mode = Mode::Hold(hold);
-                Ok(None)
-            }
-        }
+        let Some((end, mark)) = hold.rest.end(out.window) else { return Ok(None) };
+        self.held_to_end(plan, hold, end, out)?;
+        Ok(Some(mark))
     }
 
     /// Decides a value that began before this window and ends in it.
@@ -134,6 +128,7 @@ impl Redactor {
         end: usize,
         out: &mut Output<'_, S>,
     ) -> Result<()> {
+        self.mode = Mode::Walk;
         let here = out.window.text.get(hold.from..end).unwrap_or_default();
         let mut held = std::mem::take(&mut self.held);
         if held.len() + here.len() > self.limits.hold {

@@ -132,7 +132,7 @@ enum Mode {
     /// The rest of a value that is kept, dropped or transformed as a whole.
     Pass(Pass),
     /// The rest of a value that is held until it can be decided.
-    Hold(Box<Hold>),
+    Hold(Hold),
     /// White space behind the document.
     End,
 }
@@ -197,10 +197,8 @@ impl Redactor {
             let mut out = Output::new(nothing.window(&[]), None, sink);
             if scalar_ended {
                 let plan = Arc::clone(&redactor.plan);
-                if let Mode::Hold(_) = redactor.mode
-                    && let Mode::Hold(hold) = std::mem::replace(&mut redactor.mode, Mode::Walk)
-                {
-                    redactor.held_to_end(&plan, *hold, 0, &mut out)?;
+                if let Mode::Hold(hold) = redactor.mode {
+                    redactor.held_to_end(&plan, hold, 0, &mut out)?;
                 }
                 if let Mode::Pass(pass) = redactor.mode {
                     redactor.pass_ended(&plan, pass, 0, &mut out);
