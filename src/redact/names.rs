@@ -39,6 +39,7 @@ const TEXT: usize = 12;
 const WORDS: usize = 16;
 
 /// By the length of a name, the bytes of its key.
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
 static MASKS: [[u64; 2]; WORDS + 1] = {
     let mut masks = [[0; 2]; WORDS + 1];
     let mut length = 1;

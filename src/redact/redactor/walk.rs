@@ -166,6 +166,7 @@ pub(super) fn kind_of(byte: u8) -> Kinds {
     KINDS.get(byte as usize).copied().unwrap_or(Kinds::NONE)
 }
 
+#[expect(clippy::indexing_slicing, reason = "evaluated when it is compiled")]
 static KINDS: [Kinds; 256] = {
     let mut kinds = [Kinds::NONE; 256];
     let mut byte = 0;
