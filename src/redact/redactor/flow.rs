@@ -46,26 +46,13 @@ impl Redactor {
     ///
     /// Only where [`Redactor::flows`].
     pub(super) fn flow<S: Sink + ?Sized>(&mut self, plan: &Plan, at: usize, out: &mut Output<'_, S>) -> usize {
-        let Some(frame) = self.frames.last() else { return at };
-        let (kind, from, opened) = (frame.kind, self.lead.from, self.frames.len());
-        let emitted = self.unstaged == 0;
-        let mut flow = Flow { redactor: self, plan, out, at, begin: from, upto: from, depth: opened, emitted };
-        match kind {
-            Opened::Object { state, discriminator } => {
-                let table = discriminator.and_then(|discriminator| plan.table(discriminator.table));
-                if let Some(state) = plan.state(state) {
-                    flow.members(state, table.map(|table| &*table.member));
-                }
-            }
-            Opened::Array { items, state, .. } => {
-                if state.and_then(|state| plan.state(state)).is_none_or(|state| state.items == Items::Same) {
-                    flow.items(items);
-                }
-            }
-        }
-        let Flow { at, begin, upto, .. } = flow;
+        let from = self.lead.from;
+        let (depth, emitted) = (self.frames.len(), self.unstaged == 0);
+        let mut flow = Flow { redactor: self, plan, out, at, begin: from, upto: from, depth, emitted };
+        while flow.innermost() == End::Bracket && flow.closes() {}
+        let Flow { at, begin, upto, depth, .. } = flow;
         // The frames in which it stopped opened on the way out of them.
-        if let Some(inner) = self.frames.get_mut(opened..) {
+        if let Some(inner) = self.frames.get_mut(depth..) {
             inner.reverse();
         }
         if upto > from {
@@ -73,16 +60,58 @@ impl Redactor {
             out.keep(begin..upto);
             self.let_through = true;
             self.lead.restart(upto);
-            self.frames.iter_mut().take(opened).skip(opened - self.unstaged).for_each(|frame| frame.emitted = true);
-            self.unstaged = 0;
+            self.all_emitted(depth);
         }
-        self.unstaged += self.frames.iter().skip(opened).filter(|frame| !frame.emitted).count();
+        self.unstaged += self.frames.iter().skip(depth).filter(|frame| !frame.emitted).count();
         self.opened = self.frames.len() - self.unstaged;
         at
+    }
+
+    /// Something of each of so many frames, the outermost, has been let through.
+    fn all_emitted(&mut self, depth: usize) {
+        let staged = depth - self.unstaged;
+        self.frames.iter_mut().take(depth).skip(staged).for_each(|frame| frame.emitted = true);
+        self.unstaged = 0;
     }
 }
 
 impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
+    /// What of the innermost frame is left.
+    fn innermost(&mut self) -> End {
+        let plan = self.plan;
+        match self.redactor.frames.last().map(|frame| frame.kind) {
+            Some(Opened::Object { state, discriminator }) => {
+                let table = discriminator.and_then(|discriminator| plan.table(discriminator.table));
+                let said = table.map(|table| &*table.member);
+                plan.state(state).map_or(End::Within, |state| self.members(state, said))
+            }
+            Some(Opened::Array { items, state, .. }) => {
+                let state = state.and_then(|state| plan.state(state));
+                if state.is_none_or(|state| state.items == Items::Same) { self.items(items) } else { End::Within }
+            }
+            None => End::Within,
+        }
+    }
+
+    /// Closes the innermost frame at its bracket; `false` where its end may be more than that.
+    fn closes(&mut self) -> bool {
+        let Some(bracket) = self.out.window.place(self.at).filter(|bracket| self.is_near(*bracket)) else { return false };
+        if !self.emitted || self.depth < 2 {
+            return false;
+        }
+        self.redactor.all_emitted(self.depth);
+        let Some(frame) = self.redactor.frames.pop_if(|frame| frame.is_quiet(self.plan)) else { return false };
+        self.redactor.tally.count(frame.edge.element, Fate::Released);
+        (self.upto, self.at, self.depth) = (bracket + 1, self.at + 1, self.depth - 1);
+        true
+    }
+
+    /// Whether what comes next is not further away than a lead may be long.
+    #[inline(always)]
+    fn is_near(&self, place: usize) -> bool {
+        place - self.upto < self.redactor.limits.lead
+    }
+
     /// The members of an object, to its bracket or to what is not for the flow; `said` is the name of the member by which
     /// it says what it is.
     #[inline(never)]
@@ -94,7 +123,12 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 return End::Bracket;
             }
             let Some([end, place]) = window.places(self.at + 1) else { return End::Within };
-            let Some(edge) = state.members.get_within(window.text, name + 1, end) else { return End::Within };
+            let edge = match state.members.get_within(window.text, name + 1, end) {
+                Some(edge) => edge,
+                // Escaped, it may be one of them.
+                None if window.text.get(name + 1..end).is_none_or(|name| name.contains(&b'\\')) => return End::Within,
+                None => &state.other,
+            };
             let says = said.is_some_and(|said| {
                 said.len() == end - name - 1 && window.text.get(name + 1..end) == Some(said.as_bytes())
             });
@@ -141,7 +175,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
     #[inline(always)]
     fn value(&mut self, edge: &Edge, window: Window<'_>, mark: usize, place: usize) -> bool {
         let Some(&byte) = window.text.get(place) else { return false };
-        if place - self.upto > self.redactor.limits.lead {
+        if !self.is_near(place) {
             return false;
         }
         match edge.action {
@@ -237,8 +271,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
         let quiet = emitted && !state.is_some_and(State::ends_with_more);
         if end == End::Bracket
             && quiet
-            && let Some(bracket) = self.out.window.place(self.at)
-            && bracket - self.upto < self.redactor.limits.lead
+            && let Some(bracket) = self.out.window.place(self.at).filter(|bracket| self.is_near(*bracket))
         {
             self.redactor.tally.count(edge.element, Fate::Released);
             (self.upto, self.at) = (bracket + 1, self.at + 1);

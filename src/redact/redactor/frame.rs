@@ -66,6 +66,13 @@ impl Frame {
         Self { kind, mark: Mark::default(), edge, begin, emitted: false, nulls: 0, ensured: false }
     }
 
+    /// Whether it closes with its bracket and nothing more, where something of it has been let through.
+    pub(super) fn is_quiet(&self, plan: &Plan) -> bool {
+        let is_resource = matches!(self.kind, Opened::Object { discriminator: Some(_), .. });
+        let ends_with_more = self.state(plan).is_some_and(State::ends_with_more);
+        !is_resource && !ends_with_more && !self.ensured && self.nulls == 0
+    }
+
     /// The state that decides its members or items, where it is not each by itself.
     #[inline(always)]
     fn state<'p>(&self, plan: &'p Plan) -> Option<&'p State> {
