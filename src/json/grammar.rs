@@ -139,7 +139,12 @@ impl Nesting {
 
     #[inline]
     pub(super) fn in_object(&self) -> bool {
-        let Some(top) = self.depth.checked_sub(1) else { return false };
-        self.objects.get(top / 64).is_some_and(|word| word >> (top % 64) & 1 == 1)
+        self.depth.checked_sub(1).is_some_and(|top| self.is_object(top))
+    }
+
+    /// Whether the open bracket within as many others is of an object.
+    #[inline]
+    pub(super) fn is_object(&self, level: usize) -> bool {
+        self.objects.get(level / 64).is_some_and(|word| word >> (level % 64) & 1 == 1)
     }
 }

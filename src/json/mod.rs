@@ -6,6 +6,7 @@
 mod block;
 mod grammar;
 pub mod lexer;
+mod list;
 pub mod node;
 mod read;
 mod simd;

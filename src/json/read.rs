@@ -1,31 +1,53 @@
 //! Reading a window at a time: all of it checked, its brackets, quotes and scalars laid on a [`Tape`].
 //!
-//! It says the same as the lexer's steps, in another order of work. A block of 64 bytes becomes bit maps ([`Maps`]), one
-//! bit a byte, and each rule of RFC 8259 becomes a few operations on such maps, which decide it for the whole block:
+//! It says the same as the lexer's steps, in another order of work: not each byte by all rules, but each rule for all of
+//! the window, in simple loops over little. A branch that cannot be foretold costs as much as a block of 64 bytes, so the
+//! loops have few: they write what may be wanted, and count what was.
+//!
+//! First, block by block ([`tokens`]), a block as bit maps, one bit a byte ([`Outline`](super::block::Outline)):
 //!
 //! - *Escapes.* Within a run of backslashes every second one escapes what follows. An addition whose carry runs through
 //!   the run tells where runs of odd length end.
 //! - *Strings.* A byte is inside of a string where the number of quotes up to it is odd: the parity of the quote map.
-//! - *Tokens.* Outside of strings: brackets, commas, colons, the quotes themselves, and the first byte of each scalar.
-//! - *What follows what.* `follow(a)` is the token after each of the tokens `a`: add to the map the same map and all
-//!   bytes that are no tokens; a carry starts at each `a`, runs through the gap and comes to rest on the next token. So
-//!   "behind a name stands a colon" is `follow(end of name) == colon`, for a whole block at once, and what is carried out
-//!   says what the next block begins with.
-//! - *Objects and arrays* differ in what may follow a comma. Brackets are the one thing that is walked one by one, to
-//!   match them; where the innermost one changes its kind a bit toggles, and the parity of the toggles is the map of
-//!   all that lies directly in an object.
+//! - *Tokens.* Outside of strings: brackets, commas, colons, opening quotes, and the first byte of each other scalar. What
+//!   is on the tape are those without commas and colons, and the closing quotes.
 //!
-//! Escapes other than one letter, numbers, literals and UTF-8 are checked byte by byte where they occur.
+//! A block has few tokens, and those of all blocks are put together without what lies between them ([`dense`]). So the
+//! rest, which is the dearer part, is paid once for 64 tokens, and what follows a token is the next bit:
+//!
+//! - *Brackets* ([`brackets`]) are walked one by one and matched; each is linked to its partner, and told what kind of
+//!   bracket is the innermost behind it.
+//! - *What follows what* ([`order`]). `behind(a)` is the map `a`, moved by one. So "behind a name stands a colon" is
+//!   `behind(name) == colon`, for 64 tokens at once, and the bit that is moved out says what the next group begins with.
+//!   Where the kind of the innermost bracket changes a bit toggles, and the parity of the toggles is the map of all that
+//!   lies directly in an object, in which alone what may follow a comma is a name.
+//!
+//! Escapes other than one letter, numbers, literals and UTF-8 are checked byte by byte where they occur ([`bytes`]), but
+//! that short numbers are checked as a word.
+//!
+//! What is written down on the way ([`Notes`]) is as long as the window has tokens. A window that fits into the first
+//! cache with it, some 16 KiB, is read fastest; a longer one is read all the same.
 //!
 //! The maps say that a window is wrong, and not where. Then the lexer steps through it again and finds the place; what
 //! stands before it is read once more, so that how a document came in pieces changes nothing in what is made of it.
 //! What the lexer keeps between windows is the same for both ways ([`Lexer`]), so that it can.
 
+mod brackets;
 mod bytes;
+mod dense;
+mod order;
+mod tokens;
 
-use super::block::{BLOCK, Blocks, Maps};
+use brackets::{Brackets, Stack};
+use bytes::Content;
+use dense::{Dense, Group};
+use order::{FIRST, NAME, OPEN, Order, VALUE};
+use tokens::{Found, Stretch, Tokens};
+
+use super::block::{BLOCK, Blocks};
 use super::grammar::Text;
 use super::lexer::{Expect, Lexer, SyntaxError, SyntaxErrorKind, UnderWay};
+use super::list::{List, STRETCH};
 use super::tape::Tape;
 
 impl Lexer {
@@ -50,9 +72,7 @@ impl Lexer {
 
     fn scan(&mut self, window: &[u8], tape: &mut Tape) -> bool {
         tape.begin(self.nesting.depth);
-        let fine = self.back_end.scan(self, window, tape);
-        tape.end();
-        fine
+        self.back_end.scan(self, window, tape)
     }
 
     /// Steps to the first byte that is wrong.
@@ -70,287 +90,119 @@ impl Lexer {
     }
 }
 
+/// What the scan writes down of a window on its way, and has no use for afterwards.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    tokens: Dense,
+    /// What the tokens are, 64 at a time.
+    groups: Vec<Group>,
+    /// For each block that has scalars where it begins, and which of its bytes begin one.
+    scalars: List<(u32, u64)>,
+    /// For each bracket the slot of its partner.
+    brackets: List<u32>,
+    /// For each bracket its byte, or what of it tells its kind; once they are matched, the same of the innermost bracket
+    /// that is open behind it.
+    shapes: List<u8>,
+    stack: Stack,
+}
+
+impl Notes {
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+        self.groups.clear();
+        self.brackets.clear();
+        self.shapes.clear();
+        self.scalars.clear();
+    }
+}
+
 /// Reads a window; `false` where something in it is not JSON.
 #[inline(always)]
 pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> bool {
-    let Some(mut scan) = Scan::resume(lexer, window) else { return false };
-    let (mut base, mut padded) = (0, [b' '; BLOCK]);
-    while base < window.len() {
-        let rest = window.get(base..).unwrap_or_default();
-        let (block, length) = match rest.first_chunk::<BLOCK>() {
-            Some(block) => (block, BLOCK),
-            // Behind the last byte stand spaces, which change nothing.
-            None => {
-                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                (&padded, rest.len())
-            }
-        };
-        if !scan.block::<B>(lexer, window, base, block, length, tape) {
-            return false;
-        }
-        base += BLOCK;
-    }
-    if !scan.is_utf8(window) {
-        return false;
-    }
-    scan.suspend(lexer);
-    true
+    scan_window::<B>(lexer, window, tape).is_some()
 }
 
-// What the next token follows ([`Scan::after`]): at most one of these, but that what is behind an opening bracket is
-// behind OPEN and FIRST.
-
-/// The next token follows an opening bracket.
-const OPEN: u64 = 1;
-/// It follows an opening bracket or a comma.
-const FIRST: u64 = 2;
-/// It follows the opening quote of a name, and closes it.
-const IN_NAME: u64 = 4;
-/// It follows a name.
-const NAME: u64 = 8;
-/// It follows a value.
-const VALUE: u64 = 16;
-
-/// What is carried from block to block.
-struct Scan {
-    /// The next byte is escaped.
-    escaped: bool,
-    /// All ones within a string.
-    in_string: u64,
-    /// All ones directly within an object.
-    in_object: u64,
-    /// The last byte was of a scalar.
-    scalar: bool,
-    /// What the next token follows, as bits.
-    after: u64,
-    /// Any byte that was not ASCII.
-    high: u64,
-    /// Up to where strings were checked byte by byte.
-    checked: usize,
-    /// The end of the sequence that began before this window.
-    sequence_end: usize,
-    /// Where the string or scalar stands that the window ends in.
-    text: Text,
-    under_way: UnderWay,
-}
-
-impl Scan {
-    /// Goes on from where the lexer stands. What of a sequence, an escape or a scalar comes first in this window is
-    /// checked here.
-    fn resume(lexer: &Lexer, window: &[u8]) -> Option<Self> {
-        let mut scan = Self {
-            escaped: false,
-            in_string: 0,
-            in_object: spread(lexer.nesting.in_object()),
-            scalar: false,
-            after: 0,
-            high: 0,
-            checked: 0,
-            sequence_end: 0,
-            text: Text::Plain,
-            under_way: UnderWay::None,
-        };
-        match lexer.under_way {
-            UnderWay::Text { name, state } => {
-                scan.in_string = u64::MAX;
-                scan.after = if name { IN_NAME } else { 0 };
-                scan.escaped = matches!(state, Text::Escape { .. });
-                scan.escape(state, window, 0)?;
-                scan.sequence_end = scan.checked;
-            }
-            UnderWay::None => {
-                scan.after = match lexer.expect {
-                    Expect::Value => 0,
-                    Expect::Name => FIRST,
-                    Expect::ValueOrEnd | Expect::NameOrEnd => FIRST | OPEN,
-                    Expect::Colon => NAME,
-                    Expect::CommaOrEnd | Expect::Nothing => VALUE,
-                }
-            }
-            scalar => {
-                scan.scalar = true;
-                scan.after = VALUE;
-                scan.scalar(scalar, window, 0)?;
-            }
-        }
-        Some(scan)
-    }
-
-    /// Leaves the lexer where the window ends.
-    fn suspend(self, lexer: &mut Lexer) {
-        let in_object = self.in_object != 0;
-        lexer.expect = match self.after {
-            _ if self.under_way != UnderWay::None => Expect::Value,
-            FIRST if in_object => Expect::Name,
-            NAME => Expect::Colon,
-            VALUE if lexer.nesting.depth == 0 => Expect::Nothing,
-            VALUE => Expect::CommaOrEnd,
-            after if after & OPEN == 0 => Expect::Value,
-            _ if in_object => Expect::NameOrEnd,
-            _ => Expect::ValueOrEnd,
-        };
-        lexer.under_way = if self.in_string != 0 {
-            let state = if self.escaped && self.text == Text::Plain { Text::Escape { low: false } } else { self.text };
-            UnderWay::Text { name: self.after == IN_NAME, state }
-        } else {
-            self.under_way
-        };
-    }
-
-    /// Checks the next block, of which as many bytes are of the window.
-    #[inline(always)]
-    fn block<B: Blocks>(
-        &mut self,
-        lexer: &mut Lexer,
-        window: &[u8],
-        base: usize,
-        block: &[u8; BLOCK],
-        length: usize,
-        tape: &mut Tape,
-    ) -> bool {
-        let maps = B::maps(block);
-        let valid = if length == BLOCK { u64::MAX } else { (1 << length) - 1 };
-        self.high |= maps.high;
-
-        let escaped = self.escaped_bytes(maps.backslash, length);
-        let quote = maps.quote & !escaped;
-        let inside = B::parity(quote) ^ self.in_string;
-        self.in_string = spread(inside >> 63 != 0);
-        let outside = !(inside | quote);
-        let mut wrong = maps.control & inside;
-        if escaped & valid != 0 && !self.escapes(escaped & valid, window, base) {
-            return false;
-        }
-
-        let Maps { open, close, comma, colon, .. } = maps;
-        let (open, close, comma, colon) = (open & outside, close & outside, comma & outside, colon & outside);
-        let scalar = outside & !(maps.space | open | close | comma | colon);
-        let scalar_start = scalar & !(scalar << 1 | u64::from(self.scalar));
-        self.scalar = scalar >> (length - 1) & 1 != 0;
-        let marks = open | close | quote | scalar_start;
-        let tokens = marks | comma | colon;
-
-        if tokens == 0 {
-            return wrong == 0;
-        }
-
-        let first_mark = tape.marks();
-        tape.mark::<B>(base, marks);
-        let mark_of = |bit: u64| first_mark + (marks & (bit - 1)).count_ones() as usize;
-        let Some((in_object, in_none)) = self.brackets::<B>(lexer, block, open, close, mark_of, tape) else {
-            return false;
-        };
-        wrong |= comma & in_none;
-
-        // The token after each of `these`: the sum carries from each through the gap behind it.
-        let mut after = 0;
-        let mut follow = |these: u64, what: u64| {
-            let (next, carried) = these.carrying_add(these | !tokens, self.after & what != 0);
-            after |= if carried { what } else { 0 };
-            next & tokens
-        };
-        let behind_open = follow(open, OPEN);
-        let first = follow(open | comma, FIRST);
-        let name_end = follow(first & in_object & quote, IN_NAME);
-        let behind_name = follow(name_end, NAME);
-        let value_end = (quote & !inside & !name_end) | close | scalar_start;
-        let behind_value = follow(value_end, VALUE);
-        self.after = after;
-        // What comes first in an object is a name, and a colon stands behind each name and nowhere else. A comma or an
-        // end stands behind each value and nowhere else, but that an end may stand right behind the opening bracket.
-        wrong |= first & in_object & (open | scalar_start);
-        wrong |= behind_name ^ colon;
-        wrong |= (behind_value ^ (comma | close)) & !(close & behind_open);
-
-        let mut scalars = scalar_start;
-        while scalars != 0 {
-            let place = base + scalars.trailing_zeros() as usize;
-            scalars &= scalars - 1;
-            if self.scalar_at(window, place).is_none() {
-                return false;
-            }
-        }
-        wrong == 0
-    }
-
-    /// Which bytes a backslash escapes.
-    #[inline(always)]
-    fn escaped_bytes(&mut self, backslash: u64, length: usize) -> u64 {
-        const EVEN: u64 = 0x5555_5555_5555_5555;
-        if backslash == 0 {
-            return u64::from(std::mem::take(&mut self.escaped));
-        }
-        // A backslash that is escaped itself escapes nothing.
-        let before = u64::from(self.escaped);
-        let backslash = backslash & !before;
-        let behind = backslash << 1 | before;
-        // Runs that begin at an odd place are carried off by the sum, those at an even one stay: what is behind a run
-        // is escaped where its length is odd, which is where begin and end differ in being odd.
-        let (even_runs, carried) = (backslash & !EVEN & !behind).overflowing_add(backslash);
-        let escaped = (EVEN ^ (even_runs << 1)) & behind;
-        self.escaped = if length == BLOCK { carried } else { escaped >> length & 1 != 0 };
-        escaped
-    }
-
-    /// Matches the brackets of a block, and tells which of its bytes lie directly within an object, and which within
-    /// nothing; `None` where one has no partner or they nest too deep.
-    #[inline(always)]
-    fn brackets<B: Blocks>(
-        &mut self,
-        lexer: &mut Lexer,
-        block: &[u8; BLOCK],
-        open: u64,
-        close: u64,
-        mark_of: impl Fn(u64) -> usize,
-        tape: &mut Tape,
-    ) -> Option<(u64, u64)> {
-        let nesting = &mut lexer.nesting;
-        let mut in_none = spread(nesting.depth == 0);
-        let mut rest = open | close;
-        if rest == 0 {
-            return Some((self.in_object, in_none));
-        }
-        let mut toggles = 0;
-        let mut object = self.in_object != 0;
-        while rest != 0 {
-            let bit = rest & rest.wrapping_neg();
-            let curly = *block.get(rest.trailing_zeros() as usize & (BLOCK - 1))? & 0x20 != 0;
-            rest ^= bit;
-            let around = object;
-            if open & bit != 0 {
-                if nesting.depth == lexer.max_depth {
-                    return None;
-                }
-                if nesting.depth == 0 {
-                    in_none &= bit - 1;
-                }
-                nesting.push(curly);
-                object = curly;
-                tape.opened(mark_of(bit));
-            } else {
-                if nesting.depth == 0 || object != curly {
-                    return None;
-                }
-                nesting.pop();
-                object = nesting.in_object();
-                if nesting.depth == 0 {
-                    in_none |= !(bit | (bit - 1));
-                }
-                tape.closed(mark_of(bit));
-            }
-            toggles |= if around == object { 0 } else { bit };
-        }
-        // A bracket itself lies in what was innermost before it.
-        let in_object = B::parity(toggles) ^ toggles ^ self.in_object;
-        self.in_object = spread(object);
-        Some((in_object, in_none))
-    }
-}
-
-/// All ones, or none.
 #[inline(always)]
-fn spread(bit: bool) -> u64 {
-    u64::from(bit).wrapping_neg()
+fn scan_window<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> Option<()> {
+    let (mut tokens, mut content, mut order) = resume(lexer, window)?;
+
+    let mut found = [Found::default(); STRETCH];
+    let (mut base, mut padded) = (0, [b' '; BLOCK]);
+    while let Some(rest) = window.get(base..)
+        && !rest.is_empty()
+    {
+        let (whole, _) = rest.as_chunks();
+        let (blocks, length) = if whole.is_empty() {
+            // Behind the last byte stand spaces, which change nothing.
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            (std::slice::from_ref(&padded), rest.len())
+        } else {
+            (whole.get(..STRETCH).unwrap_or(whole), BLOCK)
+        };
+        tokens.read::<B>(Stretch { blocks, length, base, window }, &mut found, tape, &mut content)?;
+        base += blocks.len() * BLOCK;
+    }
+    content.end(window)?;
+    content.scalars(tape.notes.scalars.items(), window)?;
+
+    let Notes { tokens: dense, groups, .. } = &mut tape.notes;
+    dense.groups::<B>(groups)?;
+    let brackets = Brackets::of::<B>(lexer, tape)?;
+    order.check::<B>(&tape.notes.groups, &tape.notes.shapes)?;
+    brackets.check_root(lexer, &tape.notes.groups)?;
+
+    brackets.leave(lexer, tape);
+    suspend(lexer, &tokens, &content, &order);
+    Some(())
+}
+
+/// Goes on from where the lexer stands. What of a sequence, an escape or a scalar comes first in this window is checked
+/// here.
+fn resume(lexer: &Lexer, window: &[u8]) -> Option<(Tokens, Content, Order)> {
+    let (mut tokens, mut content) = (Tokens::default(), Content::new());
+    let behind = match lexer.under_way {
+        UnderWay::Text { name, state } => {
+            content.escape(state, window, 0)?;
+            tokens.in_string = u64::MAX;
+            tokens.escaped = u64::from(matches!(state, Text::Escape { .. }));
+            if name { NAME } else { VALUE }
+        }
+        UnderWay::None => match lexer.expect {
+            Expect::Value => 0,
+            Expect::Name => FIRST,
+            Expect::ValueOrEnd => OPEN,
+            Expect::NameOrEnd => FIRST | OPEN,
+            Expect::Colon => NAME,
+            Expect::CommaOrEnd | Expect::Nothing => VALUE,
+        },
+        scalar => {
+            content.scalar(scalar, window, 0)?;
+            tokens.scalar = 1;
+            VALUE
+        }
+    };
+    Some((tokens, content, Order::behind(behind, lexer.nesting.in_object())))
+}
+
+/// Leaves the lexer where the window ends.
+fn suspend(lexer: &mut Lexer, tokens: &Tokens, content: &Content, order: &Order) {
+    lexer.under_way = if tokens.in_string != 0 {
+        let cut = tokens.escaped != 0 && content.text == Text::Plain;
+        let state = if cut { Text::Escape { low: false } } else { content.text };
+        UnderWay::Text { name: order.bits() == NAME, state }
+    } else {
+        content.under_way
+    };
+    lexer.expect = match order.bits() {
+        _ if lexer.under_way != UnderWay::None => Expect::Value,
+        NAME => Expect::Colon,
+        VALUE if lexer.nesting.depth == 0 => Expect::Nothing,
+        VALUE => Expect::CommaOrEnd,
+        FIRST => Expect::Name,
+        bits if bits == FIRST | OPEN => Expect::NameOrEnd,
+        OPEN => Expect::ValueOrEnd,
+        _ => Expect::Value,
+    };
 }
 
 #[cfg(test)]
@@ -358,36 +210,82 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::json::{BackEnd, TokenKind};
+    use crate::json::{BackEnd, TokenKind, Window};
+
+    const DEPTH: usize = 64;
 
     /// What a text is by steps: an error, or its tokens.
-    fn steps(text: &[u8]) -> Result<Vec<(usize, u8)>, SyntaxError> {
-        let (mut lexer, mut at, mut marks) = (Lexer::new(64), 0, Vec::new());
+    fn steps(text: &[u8], depth: usize) -> Result<Vec<(usize, u8)>, SyntaxError> {
+        let (mut lexer, mut at, mut marks) = (Lexer::new(depth), 0, Vec::new());
         while let Some(token) = lexer.next(text, &mut at)? {
             marks.push((token.start, text[token.start]));
             if matches!(token.kind, TokenKind::Name | TokenKind::String) {
                 marks.push((token.end - 1, b'"'));
             }
         }
-        lexer.finish().map(|_| marks)
+        // A scalar that ends with the text is its root.
+        if lexer.finish()? {
+            marks.extend(text.iter().copied().enumerate().find(|(_, byte)| !b" \n\r\t".contains(byte)));
+        }
+        Ok(marks)
     }
 
     /// The same by windows of these sizes, in turn.
-    fn windows(text: &[u8], sizes: &[usize], back_end: BackEnd) -> Result<Vec<(usize, u8)>, SyntaxError> {
-        let (mut lexer, mut tape, mut base, mut marks) = (Lexer::new(64).on(back_end), Tape::new(), 0, Vec::new());
+    fn windows(text: &[u8], depth: usize, sizes: &[usize], back_end: BackEnd) -> Result<Vec<(usize, u8)>, SyntaxError> {
+        let (mut lexer, mut tape, mut base, mut marks) = (Lexer::new(depth).on(back_end), Tape::new(), 0, Vec::new());
         for size in sizes.iter().cycle() {
             if base == text.len() {
                 break;
             }
             let window = &text[base..text.len().min(base + size)];
-            lexer
-                .read(window, &mut tape)
-                .map_err(|error| SyntaxError { offset: error.offset + base as u64, ..error })?;
+            let outer = lexer.nesting.depth;
+            let result = lexer.read(window, &mut tape);
             let read = tape.window(window);
+            partners_are_matched(&read, outer);
+            result.map_err(|error| SyntaxError { offset: error.offset + base as u64, ..error })?;
             marks.extend((0..).map_while(|mark| read.peek(mark)).map(|(place, byte)| (base + place, byte)));
             base += window.len();
         }
         lexer.finish().map(|_| marks)
+    }
+
+    /// Holds the links of a window that begins so deep to what one finds who walks its brackets.
+    fn partners_are_matched(read: &Window<'_>, outer: usize) {
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
+        let mut partners = std::collections::HashMap::new();
+        let mut marks = 0;
+        for (mark, (place, byte)) in (0..).map_while(|mark| Some((mark, read.peek(mark)?))) {
+            marks = mark + 1;
+            match byte {
+                b'{' | b'[' => open.push(mark),
+                b'}' | b']' => match open.pop() {
+                    Some(partner) => _ = partners.insert(partner, (place + 1, mark + 1)),
+                    None => closed.push((place + 1, mark + 1)),
+                },
+                _ => {}
+            }
+        }
+        for mark in (0..marks).filter(|mark| matches!(read.peek(*mark), Some((_, b'{' | b'[')))) {
+            assert_eq!(read.end_of_value(mark), partners.get(&mark).copied(), "mark {mark}");
+        }
+        for depth in 0..outer + 2 {
+            let closed = outer.checked_sub(depth + 1).and_then(|at| closed.get(at));
+            assert_eq!(read.end_of_nested(depth), closed.copied(), "depth {depth} of {outer}");
+        }
+    }
+
+    /// Holds each back end to the steps, in windows of these sizes, in turn.
+    fn is_the_same(text: &[u8], depth: usize, sizes: &[usize]) {
+        let steps = steps(text, depth);
+        for back_end in BackEnd::all() {
+            assert_eq!(
+                windows(text, depth, sizes, back_end),
+                steps,
+                "{} in windows of {sizes:?}: {}",
+                back_end.name(),
+                text.escape_ascii()
+            );
+        }
     }
 
     /// Text that is JSON, or was until something happened to it, behind something that moves it off the blocks.
@@ -418,16 +316,156 @@ mod tests {
         )
     }
 
+    /// Many tokens without much in them: arrays and objects at random, of which one byte may be another.
+    fn tokens() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = proptest::sample::select(b"[]{},:\"1 t".to_vec());
+        (proptest::collection::vec(any::<u8>(), 0..400), any::<usize>(), proptest::option::of(bytes)).prop_map(
+            |(choices, place, other)| {
+                let (mut text, mut open, mut first) = (Vec::new(), Vec::new(), true);
+                for choice in choices {
+                    if !open.is_empty() && choice % 3 == 0 {
+                        text.extend(open.pop());
+                        first = false;
+                        continue;
+                    }
+                    if !first {
+                        text.extend(if open.is_empty() { b"" } else { b",".as_slice() });
+                    }
+                    if open.is_empty() && !text.is_empty() {
+                        break;
+                    }
+                    if open.last() == Some(&b'}') {
+                        text.extend(if choice & 64 == 0 { b"\"\":".as_slice() } else { b"\"a\" :" });
+                    }
+                    let values = [b"[".as_slice(), b"{", b"{", b"1", b"\"\"", b"true", b" -0.5", b"["];
+                    let value = values[usize::from(choice / 3 % 8)];
+                    text.extend(value);
+                    first = matches!(value, b"[" | b"{");
+                    open.extend(first.then_some(if value == b"[" { b']' } else { b'}' }));
+                }
+                text.extend(open.iter().rev());
+                if let (Some(other), false) = (other, text.is_empty()) {
+                    let place = place % text.len();
+                    text[place] = other;
+                }
+                text
+            },
+        )
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
         #[test]
         fn windows_say_what_steps_say(text in text(), sizes in proptest::collection::vec(1..200usize, 1..4)) {
-            let steps = steps(&text);
-            for back_end in BackEnd::all() {
-                for sizes in [&[text.len()], sizes.as_slice(), &[1]] {
-                    prop_assert_eq!(&windows(&text, sizes, back_end), &steps, "{} in windows of {:?}", back_end.name(), sizes);
+            for sizes in [&[text.len()], sizes.as_slice(), &[1]] {
+                is_the_same(&text, DEPTH, sizes);
+            }
+        }
+
+        #[test]
+        fn groups_say_what_steps_say(text in tokens(), sizes in proptest::collection::vec(1..900usize, 1..4)) {
+            for sizes in [&[text.len()], sizes.as_slice()] {
+                is_the_same(&text, DEPTH, sizes);
+            }
+        }
+    }
+
+    #[test]
+    fn groups_may_end_anywhere() {
+        for count in (1..70).chain(120..132) {
+            for (piece, before, behind) in
+                [("1,", "[", "1]"), ("[],", "[", "{}]"), ("\"a\":[],", "{", "\"\":\"\"}"), ("[", "", "")]
+            {
+                let mut text = format!("{before}{}{behind}", piece.repeat(count)).into_bytes();
+                for size in [text.len(), 1, 63, 64, 65, 128] {
+                    is_the_same(&text, DEPTH, &[size]);
+                }
+                // Each byte of it left out.
+                for at in (0..text.len()).rev().step_by(3) {
+                    let byte = text.remove(at);
+                    is_the_same(&text, DEPTH, &[text.len().max(1)]);
+                    text.insert(at, byte);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn windows_of_each_size() {
+        let text = br#" {"name" : [ true, -12.5e+3,null , {"\u00e9\\" : "\ud83d\ude00 \"x\" ","":{}}, [[ ]] ,123456789 ], "b":"","c":false}  "#;
+        for size in 1..=text.len() {
+            is_the_same(text, DEPTH, &[size]);
+            is_the_same(text, DEPTH, &[size, 1, 70]);
+            is_the_same(&text[..size], DEPTH, &[size]);
+            is_the_same(&text[..size], DEPTH, &[size / 2 + 1]);
+        }
+    }
+
+    #[test]
+    fn the_limit_of_the_depth_holds_anywhere_in_a_group() {
+        for depth in [1, 2, 5, 63, 64, 65, 100, 511, 512] {
+            for most in [depth - 1, depth] {
+                for pairs in [0, 1, 20, 31, 32, 33, 50] {
+                    let pairs = if depth > 1 { format!("[{}", "[],".repeat(pairs)) } else { "[".into() };
+                    let text = format!("{pairs}{}{}", "[".repeat(depth - 1), "]".repeat(depth));
+                    for size in [text.len(), 7, 64] {
+                        is_the_same(text.as_bytes(), most, &[size]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_one_root() {
+        for text in [
+            "{}",
+            "[]",
+            " 1 ",
+            "\"\"",
+            "{}{}",
+            "{},{}",
+            "{} , \"a\":{}",
+            "[],",
+            "[],[]",
+            "[]]",
+            "{}}",
+            "[[]]]",
+            "]",
+            "}{",
+            "][",
+            "][]",
+            ",",
+            ",{}",
+            ",[]",
+            "1,2",
+            "1,[]",
+            "1 []",
+            "[] 1",
+            "[]1",
+            "\"a\",\"b\"",
+            "\"a\":1",
+            "\"a\" {}",
+            "\"a\",{}",
+            "{}\"a\"",
+            "{\"a\":1},",
+            "[1],2",
+            "[1]:",
+            "{]",
+            "[}",
+            "[{]}",
+            "{\"a\":[}]",
+            "[[],{},[{}],[}]",
+            "[]  ,  ",
+            "true,",
+            "null[]",
+        ] {
+            for size in 1..=text.len() {
+                is_the_same(text.as_bytes(), DEPTH, &[size]);
+                is_the_same(text.as_bytes(), DEPTH, &[size, 100]);
+            }
+            let long = format!("{}{text}", " ".repeat(60));
+            is_the_same(long.as_bytes(), DEPTH, &[long.len()]);
         }
     }
 

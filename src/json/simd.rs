@@ -102,8 +102,15 @@ const SPACES: [u8; 16] = [
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::super::block::{BLOCK, Blocks, Maps, Plain};
+    use super::super::block::{BLOCK, Blocks, Maps, Outline};
     use super::{Lexer, SPACES, Tape, scan};
+
+    /// By the lower half of a byte, the one bracket, comma or colon that has it, with the bit of 0x20 set; elsewhere a
+    /// byte that has it not.
+    #[rustfmt::skip]
+    const OPERATORS: [u8; 16] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, b':', b'{', b',', b'}', 0xff, 0,
+    ];
 
     /// Each byte of a block's own place.
     #[rustfmt::skip]
@@ -112,6 +119,30 @@ mod x86 {
         32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60,
         61, 62, 63,
     ];
+
+    /// For each byte the places of its bits, the lowest first, a byte each.
+    static ROWS: [u64; 256] = {
+        let (mut rows, mut byte) = ([0; 256], 0);
+        let mut left: &mut [u64] = &mut rows;
+        while let [row, rest @ ..] = left {
+            *row = row_of(byte);
+            byte += 1;
+            left = rest;
+        }
+        rows
+    };
+
+    const fn row_of(byte: u32) -> u64 {
+        let (mut row, mut count, mut bit) = (0, 0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                row |= bit << (8 * count);
+                count += 1;
+            }
+            bit += 1;
+        }
+        row
+    }
 
     // The whole scan is compiled once for each set: all that it calls is inlined into the function that has the feature.
 
@@ -176,11 +207,66 @@ mod x86 {
                 }
             }
         }
+
+        #[inline(always)]
+        fn condense(block: &[u8; BLOCK], bits: u64, slots: &mut [u8; BLOCK]) {
+            // SAFETY: as above; the load and the store are of the 64 bytes.
+            unsafe {
+                let bytes = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(block.as_ptr().cast()));
+                _mm512_storeu_si512(slots.as_mut_ptr().cast(), bytes);
+            }
+        }
+
+        #[inline(always)]
+        fn outline(block: &[u8; BLOCK]) -> Outline {
+            // SAFETY: as above; the load is of the 64 bytes.
+            unsafe {
+                let bytes = _mm512_loadu_si512(block.as_ptr().cast());
+                let lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+                let spaces = _mm512_broadcast_i32x4(_mm_loadu_si128(SPACES.as_ptr().cast()));
+                let operators = _mm512_broadcast_i32x4(_mm_loadu_si128(OPERATORS.as_ptr().cast()));
+                let equal = |bytes, byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8));
+                let control = _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20));
+                // Two control characters share all but the bit of 0x20 with a comma and a colon.
+                let operator = _mm512_mask_cmpeq_epi8_mask(!control, _mm512_shuffle_epi8(operators, bytes), lower);
+                Outline {
+                    quote: equal(bytes, b'"'),
+                    operator,
+                    bracket: _mm512_mask_test_epi8_mask(operator, bytes, _mm512_set1_epi8(0x40)),
+                    space: _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(spaces, bytes), bytes),
+                    control,
+                    unusual: equal(bytes, b'\\') | _mm512_movepi8_mask(bytes) != 0,
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn bit<const BIT: u32>(block: &[u8; BLOCK]) -> u64 {
+            // SAFETY: as above; the load is of the 64 bytes.
+            unsafe {
+                let bytes = _mm512_loadu_si512(block.as_ptr().cast());
+                _mm512_test_epi8_mask(bytes, _mm512_set1_epi8((1u8 << BIT) as i8))
+            }
+        }
+
+        #[inline(always)]
+        fn extract(bits: u64, among: u64) -> u64 {
+            // SAFETY: as above, and BMI2.
+            unsafe { _pext_u64(bits, among) }
+        }
+
+        #[inline(always)]
+        fn deposit(bits: u64, among: u64) -> u64 {
+            // SAFETY: as above, and BMI2.
+            unsafe { _pdep_u64(bits, among) }
+        }
     }
 
     pub(super) struct Avx2;
 
     impl Blocks for Avx2 {
+        const EXTRACTS: bool = true;
+
         #[inline(always)]
         fn maps(block: &[u8; BLOCK]) -> Maps {
             // SAFETY: only `scan_avx2` comes here, where the machine has AVX2; the loads are of the first and the last
@@ -219,7 +305,75 @@ mod x86 {
 
         #[inline(always)]
         fn places(bits: u64, base: u32, slots: &mut [u32; BLOCK]) {
-            Plain::places(bits, base, slots);
+            // SAFETY: as above; each store is of eight slots, before which lie no more than eight for each byte before.
+            unsafe {
+                let (mut rest, mut count, base) = (bits, 0, _mm256_set1_epi32(base as i32));
+                for eight in 0..8 {
+                    let row = ROWS.get(rest as usize & 0xff).copied().unwrap_or_default();
+                    let offsets = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(row as i64));
+                    let base = _mm256_add_epi32(base, _mm256_set1_epi32(8 * eight));
+                    _mm256_storeu_si256(slots.as_mut_ptr().add(count).cast(), _mm256_add_epi32(base, offsets));
+                    count += (rest & 0xff).count_ones() as usize;
+                    rest >>= 8;
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn outline(block: &[u8; BLOCK]) -> Outline {
+            // SAFETY: as above.
+            unsafe {
+                let low = _mm256_loadu_si256(block.as_ptr().cast());
+                let high = _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast());
+                let spaces = _mm256_broadcastsi128_si256(_mm_loadu_si128(SPACES.as_ptr().cast()));
+                let operators = _mm256_broadcastsi128_si256(_mm_loadu_si128(OPERATORS.as_ptr().cast()));
+                let (bit, most) = (_mm256_set1_epi8(0x20), _mm256_set1_epi8(0x1f));
+                let map = |low, high| {
+                    let [low, high] = [low, high].map(|half| _mm256_movemask_epi8(half) as u32);
+                    u64::from(low) | u64::from(high) << 32
+                };
+                let equal = |bytes, byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8));
+                let control = |bytes| _mm256_cmpeq_epi8(_mm256_max_epu8(bytes, most), most);
+                let space = |bytes| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(spaces, bytes), bytes);
+                let operator =
+                    |bytes| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(operators, bytes), _mm256_or_si256(bytes, bit));
+                let control = map(control(low), control(high));
+                let operator = map(operator(low), operator(high)) & !control;
+                let backslash = _mm256_or_si256(equal(low, b'\\'), equal(high, b'\\'));
+                let unusual = _mm256_or_si256(backslash, _mm256_or_si256(low, high));
+                Outline {
+                    quote: map(equal(low, b'"'), equal(high, b'"')),
+                    operator,
+                    bracket: operator & map(_mm256_slli_epi16::<1>(low), _mm256_slli_epi16::<1>(high)),
+                    space: map(space(low), space(high)),
+                    control,
+                    unusual: _mm256_movemask_epi8(unusual) != 0,
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn bit<const BIT: u32>(block: &[u8; BLOCK]) -> u64 {
+            // SAFETY: as above.
+            unsafe {
+                let low = _mm256_loadu_si256(block.as_ptr().cast());
+                let high = _mm256_loadu_si256(block.as_ptr().add(BLOCK / 2).cast());
+                let up = _mm_cvtsi32_si128(7 - BIT as i32);
+                let [low, high] = [low, high].map(|half| _mm256_movemask_epi8(_mm256_sll_epi16(half, up)) as u32);
+                u64::from(low) | u64::from(high) << 32
+            }
+        }
+
+        #[inline(always)]
+        fn extract(bits: u64, among: u64) -> u64 {
+            // SAFETY: as above, and BMI2.
+            unsafe { _pext_u64(bits, among) }
+        }
+
+        #[inline(always)]
+        fn deposit(bits: u64, among: u64) -> u64 {
+            // SAFETY: as above, and BMI2.
+            unsafe { _pdep_u64(bits, among) }
         }
     }
 

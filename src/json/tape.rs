@@ -4,27 +4,31 @@
 //! commas, colons and white space. A string is two marks, its quotes; any other scalar is one, its first byte; and each
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
-use super::block::{BLOCK, Blocks};
+use super::lexer::MOST_DEPTH;
+use super::list::List;
+use super::read::Notes;
 
 /// The marks of one window. Used again for the next, so that a stream allocates once.
 #[derive(Debug, Default)]
 pub struct Tape {
-    places: Vec<u32>,
-    marks: usize,
-    /// For the mark of an opening bracket, the mark of its closing one, or `BEYOND`.
-    partners: Vec<u32>,
-    /// The marks of opening brackets of this window that have not been closed.
-    open: Vec<u32>,
-    /// The marks of brackets that close what was opened before this window, the innermost first.
-    closes_outer: Vec<u32>,
+    pub(super) places: List<u32>,
+    /// For each slot of an opening bracket, the slot of the one that closes it, or [`BEYOND`]. What was opened before the
+    /// window has slots, the outermost first, and each mark has one. The others may hold anything.
+    pub(super) partners: Vec<u32>,
+    /// How many brackets were open when the window began.
     outer: usize,
+    pub(super) notes: Notes,
 }
 
-/// The partner of a bracket that this window does not hold.
-const BEYOND: u32 = u32::MAX;
+/// What stands for the partner of a bracket that this window does not hold. No bracket has this slot; what is said of its
+/// own partner is never read.
+const BEYOND: u32 = 0;
 
-/// How many marks a block can have.
-const MOST: usize = BLOCK;
+/// The slot of the outermost bracket opened before the window.
+pub(super) const OUTER: usize = 1;
+
+/// The slot of the first mark.
+pub(super) const MARKS: usize = OUTER + MOST_DEPTH;
 
 /// A window of input that has been read, with its tape.
 #[derive(Debug, Clone, Copy)]
@@ -43,69 +47,36 @@ impl Tape {
 
     /// The window that was read last onto this tape.
     pub fn window<'a>(&'a self, text: &'a [u8]) -> Window<'a> {
-        Window { text, places: self.places.get(..self.marks).unwrap_or_default(), tape: self }
+        Window { text, places: self.places.items(), tape: self }
     }
 
     /// Begins anew, at a place within as many arrays and objects.
     pub(super) fn begin(&mut self, depth: usize) {
-        self.marks = 0;
-        self.open.clear();
-        self.closes_outer.clear();
+        self.places.clear();
+        self.notes.clear();
         self.outer = depth;
+        (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));
     }
 
-    /// Adds a mark for each bit, at the place of the bit behind `base`.
-    #[inline(always)]
-    pub(super) fn mark<B: Blocks>(&mut self, base: usize, bits: u64) {
-        if self.places.len() < self.marks + MOST {
-            self.grow();
-        }
-        let Some(slots) = self.places.get_mut(self.marks..).and_then(|free| free.first_chunk_mut::<MOST>()) else {
-            return;
-        };
-        B::places(bits, base as u32, slots);
-        self.marks += bits.count_ones() as usize;
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let size = (self.places.len() * 2).max(4 * MOST).max(self.marks + MOST);
-        self.places.resize(size, 0);
-        self.partners.resize(size, BEYOND);
-    }
-
-    /// How many marks there are.
-    #[inline(always)]
-    pub(super) fn marks(&self) -> usize {
-        self.marks
-    }
-
-    /// The mark of an opening bracket.
-    #[inline(always)]
-    pub(super) fn opened(&mut self, mark: usize) {
-        self.open.push(mark as u32);
-    }
-
-    /// The mark of a closing bracket.
-    #[inline(always)]
-    pub(super) fn closed(&mut self, mark: usize) {
-        match self.open.pop() {
-            Some(partner) => {
-                if let Some(slot) = self.partners.get_mut(partner as usize) {
-                    *slot = mark as u32;
-                }
-            }
-            None => self.closes_outer.push(mark as u32),
+    /// Makes a slot for each mark.
+    pub(super) fn make_slots(&mut self) {
+        let wanted = MARKS + self.places.items().len();
+        if self.partners.len() < wanted {
+            self.partners.resize(wanted + wanted / 4, BEYOND);
         }
     }
 
-    /// Ends the window: what is open has its end beyond it.
-    pub(super) fn end(&mut self) {
-        for mark in &self.open {
-            if let Some(slot) = self.partners.get_mut(*mark as usize) {
-                *slot = BEYOND;
-            }
+    /// Says that the window does not hold the partner of this slot.
+    pub(super) fn set_beyond(partners: &mut [u32], slot: usize) {
+        if let Some(partner) = partners.get_mut(slot) {
+            *partner = BEYOND;
         }
+    }
+
+    /// The mark of the bracket that closes the one of this slot.
+    #[inline(always)]
+    fn partner(&self, slot: usize) -> Option<usize> {
+        (*self.partners.get(slot)? as usize).checked_sub(MARKS)
     }
 }
 
@@ -137,8 +108,8 @@ impl<'a> Window<'a> {
         match byte {
             b'"' => Some((self.place(mark + 1)? + 1, mark + 2)),
             b'{' | b'[' => {
-                let partner = *self.tape.partners.get(mark)?;
-                Some((self.place(partner as usize)? + 1, partner as usize + 1))
+                let partner = self.tape.partner(MARKS + mark)?;
+                Some((self.place(partner)? + 1, partner + 1))
             }
             _ => Some((self.end_of_scalar(place)?, mark + 1)),
         }
@@ -161,7 +132,10 @@ impl<'a> Window<'a> {
 
     /// Behind the array or object that began before this window and lies within as many others.
     pub fn end_of_nested(&self, depth: usize) -> Option<(usize, usize)> {
-        let mark = *self.tape.closes_outer.get(self.tape.outer.checked_sub(depth + 1)?)? as usize;
+        if depth >= self.tape.outer {
+            return None;
+        }
+        let mark = self.tape.partner(OUTER + depth)?;
         Some((self.place(mark)? + 1, mark + 1))
     }
 

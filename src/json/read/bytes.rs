@@ -1,21 +1,50 @@
 //! What no map tells, byte by byte where it occurs: escapes, numbers, literals, and that what is not ASCII is UTF-8.
 
+use std::ops::Range;
+
 use super::super::grammar::{Number, Text};
 use super::super::lexer::UnderWay;
-use super::Scan;
 
-impl Scan {
-    /// Checks what stands behind the backslashes of a block.
-    pub(super) fn escapes(&mut self, escaped: u64, window: &[u8], base: usize) -> bool {
+/// How far the content of strings and scalars was checked.
+pub(super) struct Content {
+    /// Up to where escapes were checked, and what the window begins with.
+    pub(super) checked: usize,
+    /// Where a sequence of UTF-8 begins that does not end within its block.
+    cut: Option<usize>,
+    /// Where in its text the string stands that the window ends in.
+    pub(super) text: Text,
+    /// The scalar that the window ends in.
+    pub(super) under_way: UnderWay,
+}
+
+impl Content {
+    pub(super) fn new() -> Self {
+        Self { checked: 0, cut: None, text: Text::Plain, under_way: UnderWay::None }
+    }
+
+    /// Checks the escaped bytes of a block, which lies here in the window, and that it is UTF-8.
+    #[cold]
+    pub(super) fn unusual(&mut self, escaped: u64, high: bool, window: &[u8], block: Range<usize>) -> Option<()> {
+        // What escapes take is ASCII, so what the window begins with is all that a sequence was checked of.
+        let from = self.cut.unwrap_or(if block.start == 0 { self.checked } else { block.start });
         let mut rest = escaped;
         while rest != 0 {
-            let place = base + rest.trailing_zeros() as usize;
+            let place = block.start + rest.trailing_zeros() as usize;
             rest &= rest - 1;
-            if place >= self.checked && self.escape(Text::Escape { low: false }, window, place).is_none() {
-                return false;
+            if place >= self.checked {
+                self.escape(Text::Escape { low: false }, window, place)?;
             }
         }
-        true
+        if high {
+            self.cut = None;
+            if let Err(error) = str::from_utf8(window.get(from..block.end)?) {
+                if error.error_len().is_some() {
+                    return None;
+                }
+                self.cut = Some(from + error.valid_up_to());
+            }
+        }
+        Some(())
     }
 
     /// Steps from within an escape or a sequence to plain content.
@@ -31,9 +60,35 @@ impl Scan {
         Some(())
     }
 
+    /// Checks what is left of a sequence that ran out of its block: the window may end in it, and the steps say how it
+    /// may go on.
+    pub(super) fn end(&mut self, window: &[u8]) -> Option<()> {
+        let Some(cut) = self.cut else { return Some(()) };
+        self.text = Text::Plain;
+        for byte in window.get(cut..)? {
+            self.text = self.text.after(*byte).ok()?;
+        }
+        Some(())
+    }
+
+    /// Checks the scalars that begin at the bits of these words, each of which lies at its place in the window.
+    #[inline(never)]
+    pub(super) fn scalars(&mut self, blocks: &[(u32, u64)], window: &[u8]) -> Option<()> {
+        for (base, scalars) in blocks {
+            let mut rest = *scalars;
+            while rest != 0 {
+                let place = *base as usize + rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                if !is_short_scalar(window, place) {
+                    self.scalar_at(window, place)?;
+                }
+            }
+        }
+        Some(())
+    }
+
     /// Checks the scalar that begins at this place.
-    #[inline(always)]
-    pub(super) fn scalar_at(&mut self, window: &[u8], place: usize) -> Option<()> {
+    fn scalar_at(&mut self, window: &[u8], place: usize) -> Option<()> {
         let state = match window.get(place)? {
             b'-' => UnderWay::Number(Number::Minus),
             b'0' => UnderWay::Number(Number::Zero),
@@ -72,32 +127,107 @@ impl Scan {
         };
         Some(())
     }
+}
 
-    /// Checks that what is not ASCII is UTF-8, as far as the window goes.
-    pub(super) fn is_utf8(&mut self, window: &[u8]) -> bool {
-        if self.high == 0 {
-            return true;
-        }
-        let rest = window.get(self.sequence_end..).unwrap_or_default();
-        match str::from_utf8(rest) {
-            Ok(_) => true,
-            Err(error) if error.error_len().is_some() => false,
-            // A sequence that the window cuts: the steps say how it may go on.
-            Err(error) => {
-                self.text = Text::Plain;
-                rest.get(error.valid_up_to()..).unwrap_or_default().iter().all(|byte| match self.text.after(*byte) {
-                    Ok(state) => {
-                        self.text = state;
-                        true
-                    }
-                    Err(_) => false,
-                })
-            }
-        }
+/// Whether a number without an exponent stands here, or a literal, and what ends it too, in no more than eight bytes.
+/// Most are such, and they take no branch that depends on how long they are. What is not may be a longer scalar, or none.
+#[inline(always)]
+fn is_short_scalar(window: &[u8], place: usize) -> bool {
+    let Some(bytes) = window.get(place..).and_then(|rest| rest.first_chunk::<8>()) else { return false };
+    let word = u64::from_le_bytes(*bytes);
+    let number = word >> (8 * u32::from(word as u8 == b'-'));
+    let integer = leading_digits(number);
+    let behind = number >> (8 * integer);
+    let point = behind as u8 == b'.';
+    let behind = behind >> (8 * u32::from(point));
+    let fraction = leading_digits(behind);
+    let end = (behind >> (8 * fraction)) as u8;
+    // No digit may follow a zero that comes first.
+    let most = if number as u8 == b'0' { 1 } else { 7 };
+    if (1..=most).contains(&integer) & (point == (fraction > 0)) & ends_scalar(end) {
+        return true;
     }
+    let is =
+        |literal: &[u8]| bytes.starts_with(literal) && bytes.get(literal.len()).is_some_and(|end| ends_scalar(*end));
+    is(b"true") || is(b"false") || is(b"null")
+}
+
+/// How many of the first bytes are digits, at most seven.
+#[inline(always)]
+fn leading_digits(word: u64) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let values = word ^ (ONES * u64::from(b'0'));
+    // The sum sets a byte's high bit where its lower seven are ten or more, and never carries into the next byte.
+    let others = (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS;
+    (others | 1 << 63).trailing_zeros() / 8
 }
 
 /// Whether a number or a literal may end before this byte. What may follow it is another rule.
+#[inline(always)]
 fn ends_scalar(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
+    const fn bits(bytes: &[u8]) -> u64 {
+        match bytes {
+            [] => 0,
+            [byte, rest @ ..] => 1 << (*byte % 64) | bits(rest),
+        }
+    }
+    const ENDS: [u64; 4] = [bits(b" \n\r\t,:\""), bits(b"[]{}"), 0, 0];
+    ENDS.get(usize::from(byte / 64)).is_some_and(|ends| ends >> (byte % 64) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the steps take the scalar at the begin of this text, and an end behind it.
+    fn steps(text: &[u8]) -> bool {
+        let mut content = Content::new();
+        content.scalar_at(text, 0).is_some() && content.under_way == UnderWay::None
+    }
+
+    #[test]
+    fn a_scalar_ends_where_the_grammar_has_it() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(ends_scalar(byte), b" \n\r\t,:\"[]{}".contains(&byte), "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn short_scalars_are_scalars() {
+        // All texts of up to five of these bytes, behind them an end or none; and what is longer by some digits.
+        let bytes = b"019.-e,\x1f";
+        let mut texts = vec![Vec::new()];
+        for length in 0..5 {
+            for text in texts.clone().iter().filter(|text| text.len() == length) {
+                texts.extend(bytes.iter().map(|byte| [text.as_slice(), &[*byte]].concat()));
+            }
+        }
+        let mut short = 0;
+        for text in &texts {
+            for (before, behind) in
+                [("", ",     "), ("12", ",     "), ("-1234", ",,"), ("", "         "), ("1.5", "]]]")]
+            {
+                let text = [before.as_bytes(), text, behind.as_bytes()].concat();
+                short += usize::from(is_short_scalar(&text, 0));
+                assert!(!is_short_scalar(&text, 0) || steps(&text), "{}", text.escape_ascii());
+            }
+        }
+        assert!(short > 1000, "{short}");
+    }
+
+    #[test]
+    fn what_is_short_is_seen_as_such() {
+        for text in
+            ["0,", "-0]", "7 ", "1234567}", "-123456,", "0.5\n", "12.345,", "-1.25,", "true,", "false]", "null}"]
+        {
+            assert!(is_short_scalar(format!("{text}       ").as_bytes(), 0), "{text}");
+        }
+        for text in
+            ["", "-", "-,", "00,", "01,", "1.,", ".1,", "1.2.3,", "1e5,", "tru,", "truer,", "falsey", "nul,", "+1,"]
+        {
+            assert!(!is_short_scalar(format!("{text}       ").as_bytes(), 0), "{text}");
+        }
+        assert!(!is_short_scalar(b"12345678,", 0) && !is_short_scalar(b"1,", 0) && steps(b"1,"));
+    }
 }
