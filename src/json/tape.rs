@@ -120,7 +120,7 @@ impl<'a> Window<'a> {
     pub fn behind(&self, mark: usize) -> Option<usize> {
         match self.peek(mark)?.1 {
             b'"' => Some(mark + 2),
-            b'{' | b'[' => Some((*self.tape.partners.get(mark)?).checked_add(1)? as usize),
+            b'{' | b'[' => Some(self.tape.partner(MARKS + mark)? + 1),
             _ => Some(mark + 1),
         }
     }

@@ -95,7 +95,9 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
 
     /// Closes the innermost frame at its bracket; `false` where its end may be more than that.
     fn closes(&mut self) -> bool {
-        let Some(bracket) = self.out.window.place(self.at).filter(|bracket| self.is_near(*bracket)) else { return false };
+        let Some(bracket) = self.out.window.place(self.at).filter(|bracket| self.is_near(*bracket)) else {
+            return false;
+        };
         if !self.emitted || self.depth < 2 {
             return false;
         }
