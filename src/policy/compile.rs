@@ -408,10 +408,12 @@ impl<'a> Compiler<'a> {
     /// A reference of which only the pseudonym of where it leads, and the type of that, is told.
     fn pseudonym(&mut self, domain: &str, outcome: &Outcome) -> Result<Action, CompileError> {
         let mut state = State::new();
-        let owner = self.plan.owner("Reference");
-        let element = self.plan.element(owner, "reference");
+        let of = self.definitions.get(outcome.inside.type_id);
+        let reference = of.elements().iter().position(|element| element.name == "reference");
+        let counted = self.counted(outcome.inside.type_id);
+        let element = reference.and_then(|place| counted.get(place)).copied();
         let transform = self.transform(Transform::PseudonymReference { domain: domain.into() });
-        let edge = Edge::new(transform).counted(element);
+        let edge = Edge { element, ..Edge::new(transform) };
         let noted = self.names_patient(&outcome.inside)?;
         state.members.insert("reference", if noted { edge.noted(Capture::Patient) } else { edge });
         state.members.insert("type", Edge::new(Action::Scalar(Kinds::STRING)));
@@ -458,7 +460,8 @@ impl<'a> Compiler<'a> {
         let elements = of.elements().iter().map(|element| {
             path.truncate(above);
             path.push_str(&element.name);
-            self.plan.element(owner, &path)
+            // Each type is counted once, and no two of an owner's have an element in common.
+            self.plan.new_element(owner, &path)
         });
         let counted: Arc<[ElementId]> = elements.collect();
         if let Some(known) = self.counted.get_mut(type_id.place()) {

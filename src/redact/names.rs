@@ -231,6 +231,49 @@ impl Key {
     }
 }
 
+/// Names alone, in the order in which they came: to be told, and seldom to be looked up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct List {
+    /// The names one after another.
+    text: String,
+    /// Where each ends.
+    ends: Vec<u32>,
+}
+
+impl List {
+    /// A list without names that has room for as many.
+    pub(super) fn with_capacity(names: usize) -> Self {
+        Self { text: String::with_capacity(names * TEXT), ends: Vec::with_capacity(names) }
+    }
+
+    /// Adds a name, and says at which place it stands.
+    pub(super) fn push(&mut self, name: &str) -> usize {
+        self.text.push_str(name);
+        self.ends.push(self.text.len() as u32);
+        self.ends.len() - 1
+    }
+
+    /// The place of this name.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.iter().position(|known| known == name)
+    }
+
+    /// The names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let end = *end as usize;
+            // INVARIANT: a name ends where the next begins, within the text.
+            self.text.get(std::mem::replace(&mut start, end)..end).unwrap_or_default()
+        })
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+}
+
 impl<V> Default for Names<V> {
     fn default() -> Self {
         Self::new()

@@ -11,6 +11,7 @@
 mod builder;
 
 use super::condition::{Query, Test};
+use super::names::List;
 use super::transform::Transform;
 
 pub use self::builder::PlanBuilder;
@@ -265,7 +266,7 @@ pub struct Plan {
     tables: Vec<Table>,
     transforms: Vec<Transform>,
     /// The owners, each with the names of its elements.
-    pub(super) owners: Names<Names<()>>,
+    pub(super) owners: Names<List>,
 }
 
 /// Why a plan cannot be built.
@@ -390,7 +391,7 @@ impl Plan {
             Some(ElementId { owner, index }) => self
                 .owners
                 .at(owner.into())
-                .and_then(|(_, elements)| elements.at(index.into()))
+                .filter(|(_, elements)| usize::from(index) < elements.len())
                 .map(|_| ())
                 .ok_or(PlanError::Dangling("element")),
             None => Ok(()),

