@@ -5,10 +5,10 @@
 
 use std::io;
 
-use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt, ParseError, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, fmt, registry};
+use tracing_subscriber::{fmt, registry};
 
 /// The variable that says what is logged, such as `warn` or `info,fieldgate::proxy=debug`.
 const VARIABLE: &str = "FIELDGATE_LOG";
@@ -36,7 +36,7 @@ pub(super) enum LogError {
 /// Logs from now on.
 pub(super) fn start(form: Form) -> Result<(), LogError> {
     let wanted = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT.to_owned());
-    let filter = EnvFilter::builder().parse(wanted).map_err(LogError::Filter)?;
+    let filter: Targets = wanted.parse().map_err(LogError::Filter)?;
     let filter = filter.and(filter_fn(|about| about.target().split("::").next() == Some("fieldgate")));
     let layer = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let layer = match form {
