@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fieldgate::fhir::Definitions;
@@ -23,8 +24,8 @@ use support::{Sizes, difference, documents};
 struct Unmoved;
 
 impl Addresses for Unmoved {
-    fn rewrite(&self, address: &str) -> Option<String> {
-        Some(address.to_owned())
+    fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
+        Some(Cow::Borrowed(address))
     }
 }
 

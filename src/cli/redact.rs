@@ -5,9 +5,11 @@
 
 mod stream;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::policy::{Checked, CheckedRole};
 use crate::redact::transform::{Addresses, Given};
 use crate::redact::{Limits, Plan, Redactor};
 
-/// What is gathered before it is written.
+/// How much of lines is gathered before it is written.
 const GATHERED: usize = 64 * 1024;
 
 /// Filter one JSON document, or NDJSON, as a role sees it
@@ -126,13 +128,15 @@ impl Redact {
             None => Box::new(io::stdin().lock()),
         };
         let redactor = || Redactor::new(Arc::clone(&plan), given.clone(), Limits::default());
-        let mut out = BufWriter::with_capacity(GATHERED, io::stdout().lock());
+        // The standard output as such looks for the ends of lines.
+        let out = io::stdout().as_fd().try_clone_to_owned().map_err(StreamError::Write)?;
+        let mut out = BufWriter::with_capacity(GATHERED, File::from(out));
         let mut progress = Progress::new("redacting");
         let mut read = |bytes| progress.add(bytes);
         let result = if self.ndjson {
             stream::lines(input, &mut out, redactor, &mut read)
         } else {
-            stream::document(input, &mut out, redactor(), &mut read)
+            stream::document(input, out.get_mut(), redactor(), &mut read)
         };
         progress.clear();
         // What was let through before a failure is written as well, so that how far it went doesn't depend on a buffer.
@@ -205,8 +209,8 @@ impl Redact {
 struct Unqueried;
 
 impl Addresses for Unqueried {
-    fn rewrite(&self, address: &str) -> Option<String> {
-        (!address.contains(['?', '#'])).then(|| address.to_owned())
+    fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
+        (!address.contains(['?', '#'])).then_some(Cow::Borrowed(address))
     }
 }
 

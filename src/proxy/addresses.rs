@@ -2,6 +2,7 @@
 //!
 //! An address that is not the upstream's own, or leads to what the role does not see, is withheld.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use url::Url;
@@ -44,16 +45,16 @@ impl Links {
 }
 
 impl Addresses for Links {
-    fn rewrite(&self, address: &str) -> Option<String> {
+    fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
         if is_urn(address) {
-            return Some(address.to_owned());
+            return Some(Cow::Borrowed(address));
         }
         if !self.endpoint.serves.is_fhir() {
             return None;
         }
         if let Ok(url) = Url::parse(address) {
             let path = below(self.endpoint.upstream.base(), &url)?;
-            return Some(format!("{}{}", self.public, self.link(&path, url.query())?));
+            return Some(format!("{}{}", self.public, self.link(&path, url.query())?).into());
         }
         // A relative one starts with a resource type and stays as short as it is.
         if !address.starts_with(|first: char| first.is_ascii_uppercase()) || address.contains('#') {
@@ -61,7 +62,7 @@ impl Addresses for Links {
         }
         let (path, query) = address.split_once('?').map_or((address, None), |(path, query)| (path, Some(query)));
         let link = self.link(&CanonicalPath::parse(&format!("/{path}")).ok()?, query)?;
-        link.strip_prefix('/').map(str::to_owned)
+        link.strip_prefix('/').map(|link| link.to_owned().into())
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn of_answer(received: &HeaderMap, is_fhir: bool, addresses: &dyn Add
     for name in [LOCATION, CONTENT_LOCATION] {
         let address = received.get(&name).and_then(|value| value.to_str().ok());
         let rewritten = address.and_then(|address| addresses.rewrite(address));
-        if let Some(value) = rewritten.and_then(|address| HeaderValue::try_from(address).ok()) {
+        if let Some(value) = rewritten.and_then(|address| HeaderValue::from_str(&address).ok()) {
             headers.insert(name, value);
         }
     }

@@ -213,7 +213,7 @@ impl Oracle<'_> {
         }
         let subject = self.resources.iter().rev().find_map(|resource| resource.subject.as_deref());
         match transform.apply(&text, self.given, subject) {
-            Some(new) if value.is_string() => Became::shown(Value::String(new)),
+            Some(new) if value.is_string() => Became::shown(Value::String(new.into_owned())),
             Some(new) => Became { shown: serde_json::from_str(&new).ok(), ..Became::gone() },
             None => Became::gone(),
         }

@@ -3,12 +3,15 @@
 //! It must never write any part of an NDJSON line that it has not read to its end, and never go on behind one that it
 //! could not read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
+use std::ops::Range;
 
 use crate::redact::{RedactError, Redactor, Sink};
 
 /// How much is read at once: enough for few calls, and little enough to be in the processor's cache when it is redacted.
 const PIECE: usize = 64 * 1024;
+/// From how many bytes on a range is written from where it was read; a shorter one is cheaper copied than told of.
+const LONG: usize = 1024;
 /// The most that may come out of one line of NDJSON, which is held until the line has ended.
 pub(super) const LINE: usize = 16 * 1024 * 1024;
 
@@ -44,20 +47,20 @@ pub(super) fn document(
     read: &mut dyn FnMut(usize),
 ) -> Result<Outcome, StreamError> {
     let mut buffer = vec![0; PIECE];
+    let mut gathered = Gathered::default();
     loop {
         let piece = next_piece(&mut input, &mut buffer)?;
         if piece.is_empty() {
             break;
         }
-        let mut sink = Written { piece, out, failed: None };
-        let result = redactor.write(piece, &mut sink);
-        sink.done()?;
+        let result = redactor.write(piece, &mut gathered.of(piece));
+        // What was let through before a failure is written as well.
+        gathered.write(piece, out).map_err(StreamError::Write)?;
         result.map_err(StreamError::Document)?;
         read(piece.len());
     }
-    let mut sink = Written { piece: &[], out, failed: None };
-    let result = redactor.finish(&mut sink);
-    sink.done()?;
+    let result = redactor.finish(&mut gathered.of(&[]));
+    gathered.write(&[], out).map_err(StreamError::Write)?;
     let shown = result.map_err(StreamError::Document)?;
     Ok(Outcome { shown: shown.into(), withheld: (!shown).into() })
 }
@@ -151,32 +154,71 @@ fn next_piece<'a>(input: &mut impl Read, buffer: &'a mut [u8]) -> Result<&'a [u8
     }
 }
 
-/// Writes on as it comes. The writer's own buffer gathers short ranges; long ones pass it by.
-struct Written<'a, W> {
-    piece: &'a [u8],
-    out: &'a mut W,
-    failed: Option<io::Error>,
+/// What a piece lets through, until it is written in one go.
+#[derive(Default)]
+struct Gathered {
+    parts: Vec<Part>,
+    /// What is not written from where it was read.
+    copied: Vec<u8>,
 }
 
-impl<W: Write> Written<'_, W> {
-    fn write(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.failed = self.out.write_all(bytes).err();
+enum Part {
+    /// A range of the piece.
+    Read(Range<usize>),
+    /// A range of what was copied.
+    Copied(Range<usize>),
+}
+
+impl Gathered {
+    fn of<'a>(&'a mut self, piece: &'a [u8]) -> Gathering<'a> {
+        Gathering { piece, gathered: self }
+    }
+
+    fn write(&mut self, piece: &[u8], out: &mut impl Write) -> io::Result<()> {
+        let slices = self.parts.iter().map(|part| match part {
+            Part::Read(range) => IoSlice::new(piece.get(range.clone()).unwrap_or_default()),
+            Part::Copied(range) => IoSlice::new(self.copied.get(range.clone()).unwrap_or_default()),
+        });
+        let mut slices: Vec<IoSlice<'_>> = slices.collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            match out.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.parts.clear();
+        self.copied.clear();
+        Ok(())
+    }
+}
+
+/// Gathers what one piece lets through.
+struct Gathering<'a> {
+    piece: &'a [u8],
+    gathered: &'a mut Gathered,
+}
+
+impl Sink for Gathering<'_> {
+    fn keep(&mut self, range: Range<usize>) {
+        if range.len() < LONG {
+            self.put(self.piece.get(range).unwrap_or_default());
+        } else {
+            self.gathered.parts.push(Part::Read(range));
         }
     }
 
-    fn done(self) -> Result<(), StreamError> {
-        self.failed.map_or(Ok(()), |error| Err(StreamError::Write(error)))
-    }
-}
-
-impl<W: Write> Sink for Written<'_, W> {
-    fn keep(&mut self, range: std::ops::Range<usize>) {
-        self.write(self.piece.get(range).unwrap_or_default());
-    }
-
     fn put(&mut self, bytes: &[u8]) {
-        self.write(bytes);
+        let Gathered { parts, copied } = &mut *self.gathered;
+        let start = copied.len();
+        copied.extend_from_slice(bytes);
+        match parts.last_mut() {
+            Some(Part::Copied(last)) => last.end = copied.len(),
+            _ if bytes.is_empty() => {}
+            _ => parts.push(Part::Copied(start..copied.len())),
+        }
     }
 }
 
@@ -188,7 +230,7 @@ struct Held<'a> {
 }
 
 impl Sink for Held<'_> {
-    fn keep(&mut self, range: std::ops::Range<usize>) {
+    fn keep(&mut self, range: Range<usize>) {
         self.put(self.piece.get(range).unwrap_or_default());
     }
 

@@ -120,11 +120,13 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
     fn members(&mut self, state: &State, said: Option<&str>) -> End {
         let window = self.out.window;
         loop {
-            let Some((name, byte)) = window.peek(self.at) else { return End::Within };
-            if byte == b'}' {
+            let Some([name, end, place]) = window.places(self.at) else {
+                let bracket = window.peek(self.at).is_some_and(|(_, byte)| byte == b'}');
+                return if bracket { End::Bracket } else { End::Within };
+            };
+            if window.text.get(name) == Some(&b'}') {
                 return End::Bracket;
             }
-            let Some([end, place]) = window.places(self.at + 1) else { return End::Within };
             let edge = match state.members.get_within(window.text, name + 1, end) {
                 Some(edge) => edge,
                 // Escaped, it may be one of them.

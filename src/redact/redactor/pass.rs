@@ -1,5 +1,6 @@
 //! Values that are decided as a whole: kept, dropped or transformed, and passed over in one step.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::output::{Output, Sink};
@@ -204,10 +205,14 @@ impl Redactor {
             (Some(transform), string) => {
                 let value = match string {
                     Some(string) => string::unescape(string),
-                    None => str::from_utf8(whole).ok().map(Into::into),
+                    None => str::from_utf8(whole).ok().map(Cow::Borrowed),
                 };
                 let subject = self.resources.iter().rev().find_map(|resource| resource.subject.as_deref());
-                value.and_then(|value| transform.apply(&value, &self.given, subject)).map(New::Text)
+                value.and_then(|value| {
+                    let new = transform.apply(&value, &self.given, subject)?;
+                    let untouched = matches!((&value, &new), (Cow::Borrowed(_), Cow::Borrowed(_)));
+                    Some(if untouched { New::AsItWas } else { New::Text(new.into_owned()) })
+                })
             }
             (None, _) => None,
         };

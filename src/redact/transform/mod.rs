@@ -11,6 +11,7 @@ mod pseudonym;
 mod secret;
 mod zip;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -75,8 +76,8 @@ pub enum DateForm {
 
 /// Leads addresses of the upstream back through the gateway.
 pub trait Addresses: Send + Sync {
-    /// The address as the caller may see it; `None` where it may not be seen at all.
-    fn rewrite(&self, address: &str) -> Option<String>;
+    /// The address as the caller may see it, borrowed where it stays as it is; `None` where it may not be seen at all.
+    fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>>;
 }
 
 /// What a response gives to its transforms.
@@ -94,9 +95,9 @@ impl Transform {
     /// What stands in place of `text`: the unescaped string, or for [`Transform::Round`] the number as it is written.
     ///
     /// `subject` is the patient whose value it is, an id or a reference to one. `None` withholds the value: it is not of
-    /// a form that the transform takes, or what the transform needs is not given.
-    pub fn apply(&self, text: &str, given: &Given, subject: Option<&str>) -> Option<String> {
-        match self {
+    /// a form that the transform takes, or what the transform needs is not given. What stays as it is is borrowed.
+    pub fn apply<'t>(&self, text: &'t str, given: &Given, subject: Option<&str>) -> Option<Cow<'t, str>> {
+        let made = match self {
             Self::Mask { keep_first, keep_last, with } => mask::mask(text, *keep_first, *keep_last, *with),
             Self::Truncate(most) => mask::truncate(text, *most),
             Self::Year(form) => date::year(text, *form),
@@ -108,9 +109,10 @@ impl Transform {
             Self::Pseudonym { domain } => pseudonym::of_value(text, domain, given.secret.as_deref()?),
             Self::PseudonymReference { domain } => pseudonym::of_reference(text, domain, given.secret.as_deref()?),
             Self::Replace(constant) => Some(constant.as_ref().to_owned()),
-            Self::Address => given.addresses.as_ref()?.rewrite(text),
-            Self::Reference => Some(text.to_owned()),
-        }
+            Self::Address => return given.addresses.as_ref()?.rewrite(text),
+            Self::Reference => return Some(Cow::Borrowed(text)),
+        };
+        made.map(Cow::Owned)
     }
 
     /// The kind of scalar that the transform takes, and answers.
@@ -180,8 +182,8 @@ mod tests {
     fn an_address_is_what_the_rewriting_says() {
         struct Hides;
         impl Addresses for Hides {
-            fn rewrite(&self, address: &str) -> Option<String> {
-                address.strip_prefix("https://ehr.internal/").map(|rest| format!("https://gateway/{rest}"))
+            fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
+                address.strip_prefix("https://ehr.internal/").map(|rest| format!("https://gateway/{rest}").into())
             }
         }
         let given = Given { addresses: Some(Arc::new(Hides)), ..Given::default() };

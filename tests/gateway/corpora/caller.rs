@@ -1,5 +1,6 @@
 //! A caller in one role, and the addresses that the role gets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -109,14 +110,14 @@ impl Led {
 }
 
 impl Addresses for Led {
-    fn rewrite(&self, address: &str) -> Option<String> {
+    fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
         if address.starts_with("urn:uuid:") {
-            return Some(address.to_owned());
+            return Some(Cow::Borrowed(address));
         }
         match address.strip_prefix(&self.base) {
-            Some(below) => Some(format!("{}{}", self.public, self.below(below)?)),
+            Some(below) => Some(format!("{}{}", self.public, self.below(below)?).into()),
             None if address.contains("://") => None,
-            None => self.below(&format!("/{address}"))?.strip_prefix('/').map(str::to_owned),
+            None => self.below(&format!("/{address}"))?.strip_prefix('/').map(|path| path.to_owned().into()),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod caller;
 mod upstream;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -230,7 +231,7 @@ impl Stage {
         assert_eq!(field("cache-control"), Some("private, no-store"));
         assert_eq!(field("fieldgate-policy"), Some(self.policy.generation()), "the policy that the oracle goes by");
         let location = path.filter(|_| reply.status == 200).and_then(|path| self.upstream.location(path));
-        let location = location.and_then(|location| self.addresses(caller).rewrite(&location));
+        let location = location.and_then(|location| self.addresses(caller).rewrite(&location).map(Cow::into_owned));
         assert_eq!(field("content-location"), location.as_deref(), "{url}");
         let text = std::str::from_utf8(&reply.body).unwrap();
         assert!(!text.contains(CANARY) && !text.contains(&self.upstream.base()), "{url} as {}", caller.role);
