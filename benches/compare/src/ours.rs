@@ -168,7 +168,7 @@ fn pick() -> Outcome<Arc<Plan>> {
 }
 
 fn table<'a>(builder: &mut PlanBuilder, cases: impl Iterator<Item = (&'a str, StateId)>) -> Table {
-    let case = |(name, state): (&str, StateId)| {
+    let case = |(name, state): (&'a str, StateId)| {
         (name, Case { state, owner: builder.owner(name), rows: None, subject: None })
     };
     Table { member: MEMBER.into(), cases: cases.map(case).collect(), fragments: false }
