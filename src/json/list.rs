@@ -20,6 +20,13 @@ impl<T: Copy + Default> List<T> {
         self.length = 0;
     }
 
+    /// Makes room for about as many items, and a stretch, at once.
+    pub(super) fn expect(&mut self, items: usize) {
+        if self.slots.len() < items + ROOM {
+            self.slots.resize(items + ROOM, T::default());
+        }
+    }
+
     pub(super) fn items(&self) -> &[T] {
         self.slots.get(..self.length).unwrap_or_default()
     }

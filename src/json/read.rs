@@ -65,13 +65,13 @@ impl Lexer {
         let valid = window.get(..error.offset as usize).unwrap_or_default();
         *self = before;
         if !self.scan(valid, tape) {
-            tape.begin(0);
+            tape.begin(0, 0);
         }
         Err(error)
     }
 
     fn scan(&mut self, window: &[u8], tape: &mut Tape) -> bool {
-        tape.begin(self.nesting.depth);
+        tape.begin(self.nesting.depth, window.len());
         self.back_end.scan(self, window, tape)
     }
 

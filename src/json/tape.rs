@@ -50,9 +50,11 @@ impl Tape {
         Window { text, places: self.places.items(), tape: self }
     }
 
-    /// Begins anew, at a place within as many arrays and objects.
-    pub(super) fn begin(&mut self, depth: usize) {
+    /// Begins anew, at a place within as many arrays and objects, with a window of this length.
+    pub(super) fn begin(&mut self, depth: usize, length: usize) {
         self.places.clear();
+        // What clinical JSON without white space needs.
+        self.places.expect(length / 6);
         self.notes.clear();
         self.outer = depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));

@@ -229,7 +229,10 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             }
             (Action::Scalar(kinds), _) => kinds.has_one(kind_of(byte)),
             (Action::Transform(id), b'"') => match self.plan.transform(id) {
-                Some(Transform::Reference) => leads_out(window.text, place),
+                Some(Transform::Reference) => {
+                    let end = window.end_of_value(mark).map_or(usize::MAX, |(end, _)| end);
+                    end - place <= self.redactor.limits.text && leads_out(window.text, place)
+                }
                 _ => false,
             },
             (Action::Keep, _) => true,
