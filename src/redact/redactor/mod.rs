@@ -6,7 +6,9 @@
 //! It stands, at any time, in one [`Mode`], within a stack of [`Frame`]s, one for each object or array that is decided
 //! member by member; whole values that are kept, dropped or held are passed over in one step. Nothing is let
 //! through before the plan has decided on it, and nothing that was held is let through without being walked: a held
-//! value is read once to decide, and then again, from its first byte, as if it had just come in.
+//! value is decided, and then walked from its first byte as if it had just come in.
+//!
+//! Most of what comes just stays. For that the walk hands over to the flow (`flow.rs`), which needs none of this.
 //!
 //! Three things wait for a decision. The *lead* of a value is what stands between it and the value before it: white
 //! space, a comma, its name, and the frames that have been opened right before it. The *skeleton* is the leads and
