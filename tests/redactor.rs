@@ -251,6 +251,42 @@ fn an_object_that_says_twice_what_it_is_is_refused() {
 }
 
 #[test]
+fn a_redactor_that_is_used_again_is_as_a_new_one() {
+    let plan = discriminating();
+    let documents = [
+        r#"{"body":[{"type":"S","a":1,"row":"in"},{"type":"P","a":2}],"total":0}"#,
+        r#"{"body":{"type":"S","a":1,"ro"#,
+        r#"{"entry":{"url":"x","body":{"a":1"#,
+        r#"{"total":"canary"]"#,
+        r#"{"body":{"type":"P","type":"P","a":1}}"#,
+        "",
+    ];
+    let run = |mut redactor: Redactor, document: &str| {
+        let mut out = Vec::new();
+        let pieces = document.as_bytes().chunks(7);
+        let mut end = Ok(false);
+        for piece in pieces {
+            end = end.and(redactor.write(piece, &mut Copied { piece, out: &mut out }).map(|()| false));
+        }
+        let end = end.and_then(|_| redactor.finish(&mut Copied { piece: &[], out: &mut out }));
+        let (tally, again) = redactor.again();
+        let counted: Vec<_> =
+            tally.elements().map(|(owner, name, count)| format!("{owner}.{name} {count:?}")).collect();
+        (String::from_utf8(out).unwrap(), end, counted, again)
+    };
+    let new = || Redactor::new(Arc::clone(&plan), Given::default(), Limits::default());
+    for before in documents {
+        for document in documents {
+            let (_, _, _, again) = run(new(), before);
+            let (out, end, counted, again) = run(again, document);
+            assert_eq!((again.has_let_through(), again.held()), (false, 0));
+            let (expected, expected_end, expected_counted, _) = run(new(), document);
+            assert_eq!((out, end, counted), (expected, expected_end, expected_counted), "{document} behind {before}");
+        }
+    }
+}
+
+#[test]
 fn rows_that_do_not_hold_are_withheld() {
     let plan = discriminating();
     assert_eq!(

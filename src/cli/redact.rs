@@ -127,7 +127,7 @@ impl Redact {
             }
             None => Box::new(io::stdin().lock()),
         };
-        let redactor = || Redactor::new(Arc::clone(&plan), given.clone(), Limits::default());
+        let redactor = Redactor::new(Arc::clone(&plan), given, Limits::default());
         // The standard output as such looks for the ends of lines.
         let out = io::stdout().as_fd().try_clone_to_owned().map_err(StreamError::Write)?;
         let mut out = BufWriter::with_capacity(GATHERED, File::from(out));
@@ -136,7 +136,7 @@ impl Redact {
         let result = if self.ndjson {
             stream::lines(input, &mut out, redactor, &mut read)
         } else {
-            stream::document(input, out.get_mut(), redactor(), &mut read)
+            stream::document(input, out.get_mut(), redactor, &mut read)
         };
         progress.clear();
         // What was let through before a failure is written as well, so that how far it went doesn't depend on a buffer.

@@ -150,6 +150,11 @@ impl Lexer {
         Self { back_end, ..self }
     }
 
+    /// What instructions it reads by.
+    pub fn back_end(&self) -> BackEnd {
+        self.back_end
+    }
+
     /// A lexer like this one, of a value that lies within others: of each array or object around it, the outermost
     /// first, whether it is an object.
     pub fn within(&self, objects: impl Iterator<Item = bool>) -> Self {

@@ -69,12 +69,12 @@ pub(super) fn document(
 pub(super) fn lines(
     mut input: impl Read,
     out: &mut impl Write,
-    redactor: impl Fn() -> Redactor,
+    redactor: Redactor,
     read: &mut dyn FnMut(usize),
 ) -> Result<Outcome, StreamError> {
     let mut buffer = vec![0; PIECE];
     let mut outcome = Outcome::default();
-    let mut line = Line { number: 1, start: 0, length: 0, blank: true, redactor: redactor(), shown: Vec::new() };
+    let mut line = Line { number: 1, start: 0, length: 0, blank: true, redactor, shown: Vec::new() };
     loop {
         let piece = next_piece(&mut input, &mut buffer)?;
         if piece.is_empty() {
@@ -85,9 +85,9 @@ pub(super) fn lines(
             if part.ends_with(b"\n") {
                 line.end(out, &mut outcome)?;
                 let (number, start) = (line.number + 1, line.start + line.length);
-                let mut shown = line.shown;
+                let (mut shown, (_, redactor)) = (line.shown, line.redactor.again());
                 shown.clear();
-                line = Line { number, start, length: 0, blank: true, redactor: redactor(), shown };
+                line = Line { number, start, length: 0, blank: true, redactor, shown };
             }
         }
         read(piece.len());
@@ -277,7 +277,7 @@ mod tests {
 
     fn ndjson(text: &str, size: usize) -> (Result<Outcome, String>, String) {
         let mut out = Vec::new();
-        let result = lines(Split(text.as_bytes(), size), &mut out, redactor, &mut |_| ());
+        let result = lines(Split(text.as_bytes(), size), &mut out, redactor(), &mut |_| ());
         (result.map_err(|error| error.to_string()), String::from_utf8(out).unwrap())
     }
 

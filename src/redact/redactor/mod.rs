@@ -231,6 +231,13 @@ impl Redactor {
         self.tally
     }
 
+    /// The tally, and a redactor of another document by the same plan. It is as a new one is, but has room for its marks.
+    pub fn again(self) -> (Tally, Self) {
+        let Self { plan, given, limits, lexer, tapes, tally, .. } = self;
+        // Of the document before it has nothing: a tape begins anew with each window.
+        (tally, Self { tapes, ..Self::new(plan, given, limits).on(lexer.back_end()) })
+    }
+
     fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if let Some(error) = self.failed {
             return Err(error);
