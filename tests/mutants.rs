@@ -233,18 +233,6 @@ fn redact(plan: &Arc<Plan>, pieces: &[&[u8]], back_end: BackEnd, out: &mut Vec<u
     redactor.finish(&mut Copied { piece: &[], out })
 }
 
-/// Of pieces that are short, or about as long as a block.
-fn split<'a>(text: &'a [u8], sizes: &mut Sizes) -> Vec<&'a [u8]> {
-    let most = [1, 7, 64, 200][sizes.next(4) - 1];
-    let (mut pieces, mut rest) = (Vec::new(), text);
-    while !rest.is_empty() {
-        let (piece, others) = rest.split_at(rest.len().min(sizes.next(most)));
-        pieces.push(piece);
-        rest = others;
-    }
-    pieces
-}
-
 /// What serde_json says of a text: accepted or not. Where it stops at a number beyond an `f64`, whose bytes the lexer
 /// passes on, it is asked again without looking at numbers; it then looks at strings less closely, too.
 fn accepts(text: &[u8], beyond: &mut usize) -> impl Fn(&Read) -> bool {
@@ -274,7 +262,9 @@ fn each_mutant_is_accepted_where_serde_json_accepts_it_on_each_back_end_whole_an
     let (mut accepted, mut beyond, mut different) = (0, 0, HashSet::new());
     for number in 0..count {
         let text = mutator.mutant(number);
-        let pieces = split(&text, &mut mutator.random);
+        // Short ones, or about as long as a block.
+        let most = [1, 7, 64, 200][mutator.below(4)];
+        let pieces = mutator.random.split(&text, most);
         let is_right = accepts(&text, &mut beyond);
         let expected = whole_text_steps(&text);
         let told = |what: &str, read: &Read| {

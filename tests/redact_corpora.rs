@@ -53,16 +53,6 @@ fn redact(plan: &Arc<Plan>, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> V
     out
 }
 
-fn split<'a>(text: &'a [u8], sizes: &mut Sizes, most: usize) -> Vec<&'a [u8]> {
-    let (mut pieces, mut rest) = (Vec::new(), text);
-    while !rest.is_empty() {
-        let (piece, others) = rest.split_at(rest.len().min(sizes.next(most)));
-        pieces.push(piece);
-        rest = others;
-    }
-    pieces
-}
-
 /// Holds a document against the oracle for each role, whole and in pieces of random sizes.
 fn compare(name: &str, text: &[u8], policy: &Policy) {
     let document: Value = serde_json::from_slice(text).unwrap();
@@ -74,7 +64,7 @@ fn compare(name: &str, text: &[u8], policy: &Policy) {
         assert!(got == expected, "{name} as {role}: {}", difference("", got.as_ref(), expected.as_ref()));
         for most in [9, 700, 70_000] {
             assert!(
-                redact(view.plan(), split(text, &mut sizes, most).iter()) == whole,
+                redact(view.plan(), sizes.split(text, most).iter()) == whole,
                 "{name} as {role} in pieces of {most}"
             );
         }

@@ -119,21 +119,7 @@ impl<V> Names<V> {
     /// sixteen bytes are read faster where others follow. A name that JSON writes with an escape is not found.
     #[inline(always)]
     pub(super) fn get_within(&self, text: &[u8], start: usize, end: usize) -> Option<&V> {
-        let key = Key::of(text, start, end);
-        // Most names stand in the slot that they hash to, and are all in their key.
-        let first = self.slots.get(key.hash() & self.slots.len().wrapping_sub(1))?.checked_sub(1)?;
-        match self.named.get(first as usize) {
-            Some(named) if named.words == key.words && named.length == key.length && end - start <= WORDS => {
-                Some(&named.value)
-            }
-            _ => self.get_on(key, text, start),
-        }
-    }
-
-    /// The same, slot after slot.
-    #[inline(never)]
-    fn get_on(&self, key: Key, text: &[u8], start: usize) -> Option<&V> {
-        self.find(key, text, start).map(|(_, named)| &named.value)
+        self.find(Key::of(text, start, end), text, start).map(|(_, named)| &named.value)
     }
 
     /// The place of this name.
@@ -172,6 +158,7 @@ impl<V> Names<V> {
     }
 
     /// The name of this key, which begins at this place of the text.
+    #[inline(always)]
     fn find(&self, key: Key, text: &[u8], start: usize) -> Option<(usize, &Named<V>)> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = key.hash() & mask;

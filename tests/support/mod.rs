@@ -44,6 +44,17 @@ impl Sizes {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         1 + (self.0 >> 33) as usize % most
     }
+
+    /// A text in pieces of such sizes.
+    pub(crate) fn split<'a>(&mut self, text: &'a [u8], most: usize) -> Vec<&'a [u8]> {
+        let (mut pieces, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(rest.len().min(self.next(most)));
+            pieces.push(piece);
+            rest = others;
+        }
+        pieces
+    }
 }
 
 /// The first place where two values differ.

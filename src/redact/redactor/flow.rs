@@ -133,9 +133,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 None if window.text.get(name + 1..end).is_none_or(|name| name.contains(&b'\\')) => return End::Within,
                 None => &state.other,
             };
-            let says = said.is_some_and(|said| {
-                said.len() == end - name - 1 && window.text.get(name + 1..end) == Some(said.as_bytes())
-            });
+            let says = said.is_some_and(|said| window.text.get(name + 1..end) == Some(said.as_bytes()));
             // Said twice, it is refused elsewhere.
             if says && self.discriminator().is_none_or(|discriminator| discriminator.seen) {
                 return End::Within;
