@@ -36,10 +36,6 @@ const WORKLOAD: &str = "--workload";
 /// libraries differ by less, and two runs of one program by next to nothing.
 const TOLERANCE: f64 = 3.0;
 
-/// How often the document goes through, each time by a plan of its own. A plan's tables are hash maps with keys at random,
-/// whose luck differs by a tenth of a percent from one to the next, and evens out.
-const ROUNDS: u64 = 8;
-
 const BACK_ENDS: [&str; 2] = ["AVX2", "plain"];
 
 /// A policy that only hides, the everyday one that the comparison has too, and all of the document let through.
@@ -90,20 +86,18 @@ fn run(workload: &str, back_end: &str) -> Outcome<()> {
     let back_end = BackEnd::all().find(|known| known.name() == back_end).ok_or("this machine lacks the back end")?;
     let given = Given { today: Some(jiff::civil::date(2026, 11, 22)), ..Given::default() };
     let (definitions, text) = (Definitions::r4(), input());
-    for _ in 0..ROUNDS {
-        let plan = match policy {
-            None => Arc::new(Plan::keep_all()),
-            Some(text) => {
-                let (policy, _) = Policy::parse(workload, text, &definitions)?;
-                let (_, view) = policy.roles().next().ok_or("the policy has no role")?;
-                Arc::clone(view.plan())
-            }
-        };
-        let mut length = Length::default();
-        let mut redactor = Redactor::new(plan, given.clone(), Limits::default()).on(back_end);
-        counted(&mut redactor, black_box(&text), &mut length)?;
-        println!("{} {}", text.len(), length.0);
-    }
+    let plan = match policy {
+        None => Arc::new(Plan::keep_all()),
+        Some(text) => {
+            let (policy, _) = Policy::parse(workload, text, &definitions)?;
+            let (_, view) = policy.roles().next().ok_or("the policy has no role")?;
+            Arc::clone(view.plan())
+        }
+    };
+    let mut length = Length::default();
+    let mut redactor = Redactor::new(plan, given, Limits::default()).on(back_end);
+    counted(&mut redactor, black_box(&text), &mut length)?;
+    println!("{} {}", text.len(), length.0);
     Ok(())
 }
 
@@ -130,15 +124,10 @@ fn count(workload: &str, back_end: &str) -> Outcome<Line> {
         return Err(format!("{workload}, {back_end}: {collected}").into());
     }
     let instructions = collected.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
-    let bytes = told
-        .lines()
-        .next()
-        .and_then(|told| told.split_once(' '))
-        .and_then(|(read, shown)| Some([read.parse().ok()?, shown.trim().parse().ok()?]));
+    let bytes = told.split_once(' ').and_then(|(read, shown)| Some([read.parse().ok()?, shown.trim().parse().ok()?]));
     let (Some(instructions @ 1..), Some(bytes)) = (instructions, bytes) else {
         return Err(format!("{workload}, {back_end}: nothing was counted: {collected}").into());
     };
-    let instructions = instructions / ROUNDS;
     Ok(Line { workload: workload.into(), back_end: back_end.into(), bytes, instructions })
 }
 
