@@ -6,6 +6,7 @@
 pub mod paging;
 mod query;
 mod search;
+pub mod write;
 
 pub use self::paging::PageKey;
 pub use self::query::QueryError;

@@ -12,6 +12,7 @@ mod read;
 mod simd;
 pub mod string;
 mod tape;
+pub mod tree;
 
 pub use lexer::{Lexer, SyntaxError, SyntaxErrorKind, Token, TokenKind};
 pub use simd::BackEnd;

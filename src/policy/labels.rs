@@ -42,18 +42,21 @@ pub(super) fn cleared(codes: &[Box<str>]) -> Test {
     Test::All(vec![well_formed, Test::AllArrays(Query { segments: labels }), Test::Not(Box::new(exists(uncleared)))])
 }
 
+/// The codes of the labels that a filtered resource is given.
+const GIVEN: [&str; 4] = ["REDACTED", "MASKED", "PSEUDED", "ABSTRED"];
+
+/// Whether a coding is a label that says what a view did to a resource.
+pub fn is_label(system: &str, code: &str) -> bool {
+    system == OBSERVATION_VALUE && GIVEN.contains(&code)
+}
+
 /// The labels of a filtered resource, as codings joined by commas.
 ///
 /// `REDACTED` stands for what is withheld, `MASKED` for values made unreadable (mask, truncate, replace, absent, shift_days),
 /// `PSEUDED` for pseudonyms, `ABSTRED` for values made more general (year, month, birth_year, zip3, round).
 pub(super) fn written(effects: Effects) -> Box<str> {
-    let codes = [
-        ("REDACTED", true),
-        ("MASKED", effects.masked),
-        ("PSEUDED", effects.pseudonymised),
-        ("ABSTRED", effects.generalised),
-    ];
-    let codings = codes.iter().filter(|(_, used)| *used);
+    let used = [true, effects.masked, effects.pseudonymised, effects.generalised];
+    let codings = GIVEN.iter().zip(used).filter(|(_, used)| *used);
     let codings = codings.map(|(code, _)| format!(r#"{{"system":"{OBSERVATION_VALUE}","code":"{code}"}}"#));
     codings.collect::<Vec<_>>().join(",").into()
 }

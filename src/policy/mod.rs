@@ -42,8 +42,10 @@ use file::RoleText;
 use syntax::Findings;
 use view::{Origin, View};
 
+pub use compile::is_mark;
 pub use decide::{Asked, Denied, Permit};
 pub use file::{BreakGlass, May};
+pub use labels::is_label;
 pub use syntax::{Finding, Mistake, Mistakes, Position, Warning};
 pub use treatment::Treatment;
 
