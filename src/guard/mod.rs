@@ -6,6 +6,7 @@
 pub mod paging;
 mod query;
 mod search;
+mod validator;
 pub mod write;
 
 pub use self::paging::PageKey;
@@ -46,6 +47,8 @@ pub struct Asked<'a> {
     pub query: Option<&'a str>,
     /// The body of a POST `_search`, as it came.
     pub form: Option<&'a [u8]>,
+    /// Whether a create is to be done only where nothing matches (`If-None-Exist`).
+    pub if_none_exist: bool,
 }
 
 /// What goes upstream of a request. Its query and form hold nothing that was not admitted.
@@ -142,6 +145,9 @@ impl Guard<'_> {
                 self.search(of, asked.path, parameters, in_form)?
             }
             Some(Interaction { kind: Kind::Read | Kind::Vread | Kind::Capabilities, .. }) => Self::one(parameters)?,
+            Some(Interaction {
+                kind: Kind::Create | Kind::Update | Kind::Patch | Kind::Delete, conditional, ..
+            }) => self.write(*conditional || asked.if_none_exist, parameters)?,
             Some(other) => return Err(GuardError::Interaction { interaction: other.kind.as_str() }),
         };
         let text = query::write(&admitted);
@@ -273,11 +279,37 @@ impl Guard<'_> {
         Ok(Vec::new())
     }
 
+    /// Whether a conditional write finds something tells of elements and of rows, so a role from which something is withheld
+    /// writes by the id alone (L16).
+    fn write(&self, conditional: bool, parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
+        match (conditional, self.view.restricted()) {
+            (true, true) => Err(GuardError::Unsupported { parameter: "a conditional write", instead: WRITE_BY_ID }),
+            (true, false) => Ok(parameters),
+            (false, _) => Self::one(parameters),
+        }
+    }
+
+    /// The validator of a version of a resource, given the upstream's; `None` where the caller may not know of versions.
+    pub fn validator(&self, path: &CanonicalPath, upstream: &str) -> Option<String> {
+        let [resource, id, ..] = path.segments() else { return None };
+        let type_id = self.definitions.resource(resource)?;
+        let shows = self.view.shows_all(self.definitions, type_id, "meta.versionId");
+        shows.then(|| validator::tag(self.page_key, self.bound, [resource, id], upstream)).flatten()
+    }
+
+    /// Whether the caller was given this validator of the version.
+    pub fn is_validator(&self, path: &CanonicalPath, upstream: &str, validator: &str) -> bool {
+        let [resource, id, ..] = path.segments() else { return false };
+        validator::bears(self.page_key, self.bound, [resource, id], upstream, validator)
+    }
+
     /// A document's API has parameters of its own, whose reach nobody has told the gateway.
     fn document(parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
         if parameters.is_empty() { Ok(parameters) } else { Err(NO_PARAMETERS) }
     }
 }
+
+const WRITE_BY_ID: &str = "search first, and write by the id";
 
 const NO_PARAMETERS: GuardError =
     GuardError::Unsupported { parameter: "query parameters here", instead: "leave them out" };

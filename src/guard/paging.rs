@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::query::Parameter;
+pub(super) use super::query::Parameter;
 
 /// The parameter that holds a link's tag: the resource type, a dot, and the authentication code.
 pub const TAG: &str = "_fieldgate";
@@ -110,7 +110,13 @@ pub(super) fn bears(
 }
 
 /// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
-fn mac(key: &PageKey, bound: Bound<'_>, resource: &str, path: &str, parameters: &[Parameter]) -> Option<Hmac<Sha256>> {
+pub(super) fn mac(
+    key: &PageKey,
+    bound: Bound<'_>,
+    resource: &str,
+    path: &str,
+    parameters: &[Parameter],
+) -> Option<Hmac<Sha256>> {
     let Bound { endpoint, caller, role, generation } = bound;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
     let fixed = ["fieldgate page link", endpoint, caller, role, generation, resource, path];

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use tracing::{error, info};
@@ -174,6 +175,14 @@ impl Opened {
         };
         self.ticket.complete(Summary::nothing((self.account.gateway.clock)(), status.as_u16(), outcome));
         self.account.answer(refusal)
+    }
+
+    /// Ends a request with an answer that has a head alone.
+    pub(super) fn without_body(self, status: StatusCode, mut headers: HeaderMap) -> Response<Answer> {
+        headers.remove(CONTENT_TYPE);
+        let answer = self.account.response(status, headers, Answer::nothing());
+        self.head(status);
+        answer
     }
 
     /// Ends a request whose answer has a head alone.

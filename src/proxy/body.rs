@@ -287,7 +287,7 @@ impl Drop for RedactedBody {
     }
 }
 
-fn decoder(headers: &HeaderMap, caps: crate::net::coding::Caps) -> Result<Decoder, Failure> {
+pub(super) fn decoder(headers: &HeaderMap, caps: crate::net::coding::Caps) -> Result<Decoder, Failure> {
     if super::headers::says_json(headers) { Ok(Decoder::new(headers, caps)?) } else { Err(Failure::MediaType) }
 }
 

@@ -15,13 +15,16 @@ mod refusal;
 mod request;
 pub mod server;
 mod trace;
+mod whole;
+mod write;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -31,7 +34,8 @@ use self::account::{Account, Opened};
 use self::addresses::Links;
 use self::body::{Beginning, RedactedBody};
 use self::refusal::{Failure, Refusal};
-use self::request::{FORM, Wanted};
+use self::request::{Conditions, FORM, Wanted};
+use self::write::Write;
 use crate::audit::Journal;
 use crate::fhir::Definitions;
 use crate::guard::paging::Bound;
@@ -102,6 +106,12 @@ struct Decided {
     public: String,
     /// The resource type that is searched.
     searched: Option<Box<str>>,
+    /// Whether an answer is a version of what is at its address.
+    versioned: bool,
+    /// Under which conditions it is to be answered.
+    conditions: Conditions,
+    /// What is written.
+    write: Option<Write>,
 }
 
 /// Answers one request, which came at `now`.
@@ -174,7 +184,7 @@ async fn decide(
     let _standing = endpoint.scope.standing(account.source, &caller.name, account.time).map_err(Refusal::Standing)?;
 
     let wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
-    account.interaction = Some(wanted.interaction());
+    account.interaction = Some(wanted.kind().as_str());
     (account.resource_type, account.resource_id) = wanted.names();
     if !headers::accepts_json(&head.headers) {
         return Err(Refusal::NotAcceptable);
@@ -184,10 +194,17 @@ async fn decide(
     let permit = decision.map_err(Refusal::Policy)?;
     account.purpose = Some(permit.purpose());
 
-    let form = request::form(&gateway.limits, &head, body).await?;
+    let mut body = request::body(gateway, wanted.kind(), &head, body).await?;
     let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
-    let asked =
-        guard::Asked { interaction: wanted.fhir(), path: &below, query: head.uri.query(), form: form.as_deref() };
+    let write = request::write(&wanted, &mut body);
+    let conditions = Conditions::of(&wanted, &head)?;
+    let asked = guard::Asked {
+        interaction: wanted.fhir(),
+        path: &below,
+        query: head.uri.query(),
+        form: body.as_ref().map(|form| &*form.bytes),
+        if_none_exist: conditions.if_none_exist.is_some(),
+    };
     let admission = guard.admit(asked).map_err(Refusal::Guard)?;
     Ok(Decided {
         caller: caller.name.clone(),
@@ -196,6 +213,9 @@ async fn decide(
         headers: forwardable_request_headers(&head.headers),
         public: public_url(&endpoint, &authority, arrival.secure),
         searched: wanted.searched(),
+        versioned: wanted.is_versioned(),
+        conditions,
+        write,
         endpoint,
     })
 }
@@ -212,17 +232,41 @@ async fn open(gateway: &Gateway, account: Account) -> Result<Opened, (Refusal, A
 
 /// Asks the upstream for what was admitted.
 async fn ask(gateway: &Gateway, decided: &Decided, opened: &Opened) -> Result<Response<UpstreamBody>, Refusal> {
+    let message = match (&decided.write, &decided.admission.form) {
+        (Some(write), _) => return write::ask(gateway, decided, opened, write).await,
+        (None, Some(form)) => Message {
+            method: Method::POST,
+            fields: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(FORM))]),
+            body: Bytes::from(form.clone()),
+        },
+        (None, None) => Message::default(),
+    };
+    send(gateway, decided, opened, message).await
+}
+
+/// A message to the address that was admitted, besides what is said in each; a GET without anything.
+#[derive(Default)]
+struct Message {
+    method: Method,
+    fields: HeaderMap,
+    body: Bytes,
+}
+
+/// Sends a message to the upstream.
+async fn send(
+    gateway: &Gateway,
+    decided: &Decided,
+    opened: &Opened,
+    message: Message,
+) -> Result<Response<UpstreamBody>, Refusal> {
     let Decided { endpoint, admission, headers, .. } = decided;
     let target = endpoint.upstream.target(&admission.path, admission.query.as_deref()).map_err(Refusal::Upstream)?;
-    let mut request = Request::new(Full::new(Bytes::new()));
+    let mut request = Request::new(Full::new(message.body));
+    *request.method_mut() = message.method;
     *request.uri_mut() = target;
     *request.headers_mut() = headers.clone();
     request.headers_mut().remove(CONTENT_TYPE);
-    if let Some(form) = &admission.form {
-        *request.method_mut() = Method::POST;
-        *request.body_mut() = Full::new(Bytes::from(form.clone()));
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
-    }
+    request.headers_mut().extend(message.fields);
     headers::ask(request.headers_mut(), endpoint.serves.is_fhir());
     opened.account.trace.write(request.headers_mut());
     let started = Instant::now();
@@ -241,22 +285,33 @@ async fn pass_on(
     response: Response<UpstreamBody>,
 ) -> Response<Answer> {
     let is_fhir = decided.endpoint.serves.is_fhir();
-    let status = match Verdict::of(response.status(), decided.permit.restricted(), is_fhir) {
-        Verdict::Pass(status) => status,
-        Verdict::Empty(status) => {
-            let answer = opened.account.response(status, HeaderMap::new(), Answer::nothing());
-            opened.head(status);
-            return answer;
+    let links = Arc::new(Links::new(gateway, &decided));
+    let mut fields = headers::of_answer(response.headers(), is_fhir, &*links);
+    let writes = decided.write.is_some();
+    let mut status = match Verdict::of(response.status(), decided.permit.restricted(), is_fhir) {
+        // A write may be answered without a body.
+        Verdict::Pass(status) if writes && status.is_success() && response.body().is_end_stream() => {
+            Verdict::Empty(status)
         }
+        verdict => verdict,
+    };
+    let version = response.headers().get(ETAG).and_then(|version| version.to_str().ok());
+    if let (Some(version), Verdict::Pass(StatusCode::OK), true) = (version, &status, decided.versioned) {
+        if decided.conditions.unless.iter().any(|known| decided.is_validator(gateway, version, known)) {
+            status = Verdict::Empty(StatusCode::NOT_MODIFIED);
+        }
+        fields.extend(decided.validator(gateway, version).map(|validator| (ETAG, validator)));
+    }
+    let status = match status {
+        Verdict::Pass(status) => status,
+        Verdict::Empty(status) => return opened.without_body(status, fields),
         Verdict::Refuse(refusal) => return opened.refuse(&refusal),
     };
-    let links = Arc::new(Links::new(gateway, &decided));
     let given = Given {
         today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
         secret: gateway.secret.clone(),
-        addresses: Some(Arc::clone(&links) as _),
+        addresses: Some(links as _),
     };
-    let fields = headers::of_answer(response.headers(), is_fhir, &*links);
     let wants_head = opened.account.method == Method::HEAD;
     match RedactedBody::begin(decided.permit, opened, response, status, given).await {
         Beginning::Body(body) if wants_head => {
@@ -269,8 +324,24 @@ async fn pass_on(
         Beginning::Nothing(opened) | Beginning::Failed(_, opened) if !status.is_success() => {
             opened.refuse(&Refusal::Refused(status))
         }
+        // What was written was written, whatever of it is seen.
+        Beginning::Nothing(opened) if writes => opened.without_body(status, fields),
         Beginning::Nothing(opened) => opened.refuse(&Refusal::Absent),
         Beginning::Failed(failure, opened) => opened.refuse(&Refusal::Response(failure)),
+    }
+}
+
+impl Decided {
+    /// The validator that the caller is given of a version of the upstream's.
+    fn validator(&self, gateway: &Gateway, version: &str) -> Option<HeaderValue> {
+        let guard = gateway.guard(&self.endpoint, &self.caller, self.permit.role())?;
+        HeaderValue::from_str(&guard.validator(&self.admission.path, version)?).ok()
+    }
+
+    /// Whether it was given this one.
+    fn is_validator(&self, gateway: &Gateway, version: &str, validator: &str) -> bool {
+        let guard = gateway.guard(&self.endpoint, &self.caller, self.permit.role());
+        guard.is_some_and(|guard| guard.is_validator(&self.admission.path, version, validator))
     }
 }
 

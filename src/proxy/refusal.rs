@@ -14,6 +14,7 @@ use crate::access::Denied;
 use crate::audit::JournalError;
 use crate::fhir::outcome::{IssueType, Severity};
 use crate::fhir::{InteractionError, OperationOutcome};
+use crate::guard::write::WriteError;
 use crate::guard::{GuardError, QueryError};
 use crate::identity::{Reason, Unauthenticated};
 use crate::net::address::PathError;
@@ -73,15 +74,27 @@ pub(super) enum Refusal {
     /// The guard says no.
     #[error(transparent)]
     Guard(GuardError),
-    /// A form that is not one.
-    #[error("a search by POST has a body of the type application/x-www-form-urlencoded")]
-    Form,
-    /// A form over the limit.
-    #[error("the form is too large: search in steps")]
-    FormTooLarge,
-    /// A form that did not come in time, or not whole.
-    #[error("the form did not come whole and in time: send it again")]
-    FormIncomplete,
+    /// A body of another media type.
+    #[error("the body must be of the type {0}, in UTF-8 and without a content coding")]
+    MediaType(&'static str),
+    /// A body over the limit.
+    #[error("the body is too large: search in steps, or ask the operator about limits.value_bytes")]
+    BodyTooLarge,
+    /// A body that did not come in time, or not whole.
+    #[error("the body did not come whole and in time: send it again")]
+    BodyIncomplete,
+    /// The guard says no to a write.
+    #[error(transparent)]
+    Write(WriteError),
+    /// What is stored is no longer what the caller has read.
+    #[error("the resource has changed since it was read, or was read otherwise: read it again")]
+    Stale,
+    /// The upstream doesn't tell which version it stores.
+    #[error("the upstream tells no version (ETag) of what it stores, so what this role does not see could be lost")]
+    Unversioned,
+    /// What is stored is over the limit.
+    #[error("what is stored is too large to be changed by this role: see limits.value_bytes")]
+    StoredTooLarge,
     /// The audit record could not be written.
     #[error("the request can't be recorded now, so it can't be answered: try again later")]
     Audit(#[source] JournalError),
@@ -229,9 +242,24 @@ impl Refusal {
                 GuardError::PageLink => (StatusCode::FORBIDDEN, Issue::Forbidden, "page-link"),
                 GuardError::Interaction { .. } => (StatusCode::FORBIDDEN, Issue::NotSupported, "interaction"),
             },
-            Self::Form => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Issue::Structure, "form"),
-            Self::FormTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooLong, "form"),
-            Self::FormIncomplete => (StatusCode::REQUEST_TIMEOUT, Issue::Timeout, "form"),
+            Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Issue::Structure, "body"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooLong, "body"),
+            Self::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, Issue::Timeout, "body"),
+            Self::Write(error) => match error {
+                WriteError::Syntax(_) | WriteError::Ambiguous(_) | WriteError::Type { .. } => {
+                    (StatusCode::BAD_REQUEST, Issue::Structure, "body")
+                }
+                WriteError::Hidden { .. } | WriteError::Lost { .. } | WriteError::Marked | WriteError::Unseen => {
+                    (StatusCode::FORBIDDEN, Issue::Forbidden, "write-hidden")
+                }
+                WriteError::Items { .. } | WriteError::Patch(_) => {
+                    (StatusCode::UNPROCESSABLE_ENTITY, Issue::BusinessRule, "write-unmatched")
+                }
+                WriteError::Stored(_) | WriteError::View(_) => (StatusCode::BAD_GATEWAY, Issue::Exception, "json"),
+            },
+            Self::Stale => (StatusCode::PRECONDITION_FAILED, Issue::Conflict, "stale"),
+            Self::Unversioned => (StatusCode::BAD_GATEWAY, Issue::Exception, "unversioned"),
+            Self::StoredTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooLong, "body-size"),
             Self::Audit(_) | Self::AuditTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Issue::NoStore, "audit"),
             Self::Upstream(error) => match error {
                 UpstreamError::ConnectTimedOut(_) | UpstreamError::ResponseTimedOut(_) => {
@@ -266,7 +294,14 @@ impl Refusal {
         let (status, issue, _) = self.kind();
         let (media_type, body) = if is_fhir {
             let mut outcome = OperationOutcome::new(Severity::Error, issue, self.text());
-            if let Self::Guard(GuardError::Hidden { element, .. }) = self {
+            let element = match self {
+                Self::Guard(GuardError::Hidden { element, .. }) => Some(element),
+                Self::Write(
+                    WriteError::Hidden { element } | WriteError::Lost { element } | WriteError::Items { element },
+                ) => Some(element),
+                _ => None,
+            };
+            if let Some(element) = element {
                 outcome = outcome.about(element.to_string());
             }
             (OperationOutcome::MEDIA_TYPE, outcome.to_bytes())

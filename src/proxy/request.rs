@@ -1,17 +1,20 @@
-//! What a request wants, read once and strictly: its framing, its interaction, its purpose, its form.
+//! What a request wants, read once and strictly: its framing, its interaction, its purpose, its body.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::endpoint::Serves;
 use super::refusal::Refusal;
-use super::{Limits, headers};
+use super::whole::{self, Broken, Whole};
+use super::write::{IF_NONE_EXIST, PATCH, Write};
+use super::{Gateway, headers};
+use crate::fhir::Definitions;
 use crate::fhir::interaction::{Interaction, Kind};
-use crate::fhir::{Definitions, InteractionError};
 use crate::guard::{GuardError, paging};
 use crate::model::Purpose;
 use crate::net::address::CanonicalPath;
@@ -19,6 +22,8 @@ use crate::policy::Asked;
 
 /// The media type of a search's form.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+/// The media types of a resource.
+const RESOURCE: &[&str] = &["application/fhir+json", "application/json"];
 
 /// What a request wants.
 pub(super) enum Wanted {
@@ -60,8 +65,15 @@ impl Wanted {
         }
     }
 
-    pub(super) fn interaction(&self) -> &'static str {
-        self.fhir().map_or(Kind::Read, |interaction| interaction.kind).as_str()
+    /// A document is read.
+    pub(super) fn kind(&self) -> Kind {
+        self.fhir().map_or(Kind::Read, |interaction| interaction.kind)
+    }
+
+    /// Whether an answer is a version of what is at the address.
+    pub(super) fn is_versioned(&self) -> bool {
+        let kinds = [Kind::Read, Kind::Vread, Kind::Update, Kind::Patch];
+        self.fhir().is_some_and(|interaction| kinds.contains(&interaction.kind))
     }
 
     pub(super) fn searched(&self) -> Option<Box<str>> {
@@ -91,10 +103,10 @@ fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -
     match found.kind {
         Kind::SearchType if found.compartment.is_none() => Ok(found),
         Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
-        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete | Kind::Batch | Kind::Transaction => {
-            Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed: "GET, HEAD" }))
-        }
-        Kind::SearchType
+        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => Ok(found),
+        Kind::Batch
+        | Kind::Transaction
+        | Kind::SearchType
         | Kind::SearchSystem
         | Kind::HistoryInstance
         | Kind::HistoryType
@@ -143,26 +155,86 @@ pub(super) fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
     code.map(|code| Purpose::from_code(code).ok_or(Refusal::Header(headers::PURPOSE))).transpose()
 }
 
-/// The form of a POST `_search`, whole; `None` for a GET, which has no body.
-pub(super) async fn form(limits: &Limits, head: &Parts, body: Incoming) -> Result<Option<Vec<u8>>, Refusal> {
-    if head.method != Method::POST {
+/// The body of a request, whole; `None` where its kind has none.
+pub(super) async fn body(
+    gateway: &Gateway,
+    kind: Kind,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Option<Whole>, Refusal> {
+    let limits = &gateway.limits;
+    let (media_types, limit): (&[&'static str], usize) = match kind {
+        Kind::Create | Kind::Update => (RESOURCE, limits.value_bytes),
+        Kind::Patch => (&[PATCH], limits.value_bytes),
+        _ if head.method == Method::POST => (&[FORM], limits.form_bytes),
         // Some servers read a body here and some do not.
-        return if body.is_end_stream() { Ok(None) } else { Err(Refusal::Message("a GET or HEAD has no body")) };
-    }
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let media_type = match (types.next(), types.next()) {
-        (Some(media_type), None) => media_type.to_str().unwrap_or_default(),
-        _ => return Err(Refusal::Form),
+        _ if body.is_end_stream() => return Ok(None),
+        _ => return Err(Refusal::Message("a request by this method has no body")),
     };
-    let mut parts = media_type.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let is_form = parts.next().is_some_and(|name| name == FORM);
-    if !is_form || !parts.all(|part| matches!(&*part, "charset=utf-8" | "charset=\"utf-8\"")) {
-        return Err(Refusal::Form);
+    if !is_of(&head.headers, media_types) {
+        return Err(Refusal::MediaType(media_types.first().copied().unwrap_or_default()));
     }
-    let whole = Limited::new(body, limits.form_bytes).collect();
+    let whole = whole::read(body, None, limit, gateway.capacity.hold());
     match tokio::time::timeout(limits.form_timeout, whole).await {
-        Ok(Ok(whole)) => Ok(Some(whole.to_bytes().into())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::FormTooLarge),
-        Ok(Err(_)) | Err(_) => Err(Refusal::FormIncomplete),
+        Ok(Ok(whole)) => Ok(Some(whole)),
+        Ok(Err(Broken::TooLarge)) => Err(Refusal::BodyTooLarge),
+        Ok(Err(Broken::Capacity)) => Err(Refusal::Busy),
+        Ok(Err(Broken::Coding(_) | Broken::Source(_))) | Err(_) => Err(Refusal::BodyIncomplete),
+    }
+}
+
+/// Whether a body is of one of these media types, in UTF-8, as it stands.
+fn is_of(fields: &HeaderMap, media_types: &[&str]) -> bool {
+    let mut types = fields.get_all(CONTENT_TYPE).iter();
+    let (Some(said), None) = (types.next(), types.next()) else { return false };
+    let mut parts = said.to_str().unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+    let named = parts.next().is_some_and(|name| media_types.contains(&&*name));
+    let plain = |part: String| match part.split_once('=') {
+        Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
+        Some(("fhirversion", version)) => version.trim_matches('"').starts_with("4.0"),
+        _ => false,
+    };
+    named && parts.all(plain) && !fields.contains_key(CONTENT_ENCODING)
+}
+
+/// What a caller wants to write; `None` where it reads. Takes the body of a write.
+pub(super) fn write(wanted: &Wanted, body: &mut Option<Whole>) -> Option<Write> {
+    let Interaction { kind, resource_type, .. } = wanted.fhir()?;
+    let writes = matches!(kind, Kind::Create | Kind::Update | Kind::Patch | Kind::Delete);
+    let of = resource_type.clone().filter(|_| writes)?;
+    Some(Write { kind: *kind, of, sent: body.take() })
+}
+
+/// Under which conditions a request is to be answered (RFC 9110, section 13), in the caller's words. What has no meaning
+/// for the interaction is not in it.
+#[derive(Default)]
+pub(super) struct Conditions {
+    /// `If-Match` of a write: the version that the caller has read.
+    pub(super) only_if: Option<Box<str>>,
+    /// `If-None-Match` of a read: the versions that the caller has.
+    pub(super) unless: Vec<Box<str>>,
+    /// `If-None-Exist` of a create (R4 http.html#ccreate).
+    pub(super) if_none_exist: Option<HeaderValue>,
+}
+
+impl Conditions {
+    pub(super) fn of(wanted: &Wanted, head: &Parts) -> Result<Self, Refusal> {
+        let mut conditions = Self::default();
+        match wanted.kind() {
+            Kind::Create => {
+                let criteria = headers::single(&head.headers, IF_NONE_EXIST)?.map(HeaderValue::from_str);
+                conditions.if_none_exist = criteria.transpose().map_err(|_| Refusal::Header(IF_NONE_EXIST))?;
+            }
+            Kind::Update | Kind::Patch | Kind::Delete => {
+                // A star asks for any version, and a write without a condition does so too.
+                let version = headers::single(&head.headers, IF_MATCH)?.filter(|version| *version != "*");
+                conditions.only_if = version.map(Box::from);
+            }
+            _ => {
+                let told = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+                conditions.unless = told.flat_map(|list| list.split(',')).map(|tag| tag.trim().into()).collect();
+            }
+        }
+        Ok(conditions)
     }
 }

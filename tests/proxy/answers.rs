@@ -54,8 +54,16 @@ async fn every_filtered_answer_says_what_it_depends_on_and_nothing_of_the_upstre
         assert_eq!(reply.status, 200);
         let names: Vec<&str> =
             reply.head.lines().skip(1).filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
-        let known =
-            ["content-type", "cache-control", "vary", "fieldgate-policy", "x-request-id", "transfer-encoding", "date"];
+        let known = [
+            "content-type",
+            "etag",
+            "cache-control",
+            "vary",
+            "fieldgate-policy",
+            "x-request-id",
+            "transfer-encoding",
+            "date",
+        ];
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
         assert_eq!(reply.field("cache-control"), Some("private, no-store"));
         assert_eq!(reply.field("fieldgate-policy").unwrap(), gateway.generation.load().policy.generation());

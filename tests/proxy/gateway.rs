@@ -263,7 +263,9 @@ fn certificate(folder: &Path) -> Arc<rustls::ServerConfig> {
 /// An answer over HTTP/1.1, and whether it ended as its framing says.
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// The head in lower case, and as it came.
     pub(crate) head: String,
+    pub(crate) original: String,
     pub(crate) body: Vec<u8>,
     pub(crate) whole: bool,
 }
@@ -278,10 +280,11 @@ impl Reply {
                 Err(_) => break,
             }
         }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let original = String::from_utf8(head).unwrap();
+        let head = original.to_ascii_lowercase();
         let status = head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0);
-        let mut reply = Self { status, head, body: Vec::new(), whole: true };
-        if is_head || status == 204 || status == 0 {
+        let mut reply = Self { status, head, original, body: Vec::new(), whole: true };
+        if is_head || matches!(status, 0 | 204 | 304) {
             return reply;
         }
         match reply.field("content-length").map(|length| length.parse::<usize>().unwrap()) {

@@ -15,3 +15,4 @@ mod http2;
 mod refusals;
 mod upstream;
 mod wire;
+mod writes;

@@ -80,6 +80,15 @@ pub enum WriteError {
     Patch(#[from] PatchError),
 }
 
+/// Checks a resource of a caller who sees everything: it has one reading, and is of the type that the address says.
+///
+/// # Errors
+/// Where it is none.
+pub fn check(of: &str, sent: &[u8]) -> Result<(), WriteError> {
+    let sent = Document::read(sent).map_err(WriteError::Syntax)?;
+    check_type(&Tree::of(&sent).map_err(WriteError::Ambiguous)?, of)
+}
+
 /// Checks a resource that is to be created: the role must see all of it, as it is.
 ///
 /// # Errors
