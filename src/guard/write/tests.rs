@@ -292,7 +292,7 @@ fn l27_a_patch_reaches_what_is_seen_and_nothing_else() {
     );
     assert_eq!(element(set), "Patient.identifier");
     let all = patch(PATIENT, &json!([{"op": "replace", "path": "", "value": {"resourceType": "Patient"}}]));
-    assert_eq!(element(all), "Patient.contact");
+    assert_eq!(element(all), "Patient.name");
 }
 
 #[test]
