@@ -13,7 +13,7 @@ from stage import pki, planted, report
 from stage.scene import Stage, set_up
 
 # In this order: the search for leaks, the audit trail and the metrics look at what all the others did.
-CHECKS = ["parts", "clients", "tokens", "refusals", "oracle", "validator", "traces", "life", "large"]
+CHECKS = ["parts", "clients", "writes", "tokens", "refusals", "oracle", "validator", "traces", "life", "large"]
 
 
 def main() -> int:

@@ -86,11 +86,11 @@ def page_links(stage):
     assert answer.status == 403, f"a link with one more parameter: {answer.status}"
 
 
-@check("refusals: create, update, patch, delete and a batch are refused, and nothing is written")
+@check("refusals: create, update, patch, delete and a batch are refused of who may not, and nothing is written")
 def writes(stage):
     body = b'{"resourceType":"Patient","id":"%s","name":[{"family":"Overwritten"}]}' % planted.PATIENT.encode()
     before = len(stage.asked_upstream())
-    for role in ("front-desk", "clinician"):
+    for role in ("registrar", "clinician"):
         caller = stage.caller(role)
         for method, path in [("POST", "Patient"), ("PUT", f"Patient/{planted.PATIENT}"), ("PATCH", f"Patient/{planted.PATIENT}"),
                              ("DELETE", f"Patient/{planted.PATIENT}"), ("POST", "")]:
