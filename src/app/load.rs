@@ -271,6 +271,7 @@ pub(super) fn limits(limits: &config::Limits) -> proxy::Limits {
         requests: limits.requests.get(),
         form_bytes: limits.form_bytes.get(),
         form_timeout: limits.form_timeout.get(),
+        batch_entries: limits.batch_entries.get(),
         count: small(limits.count.get()),
         body_bytes: limits.body_bytes.bytes(),
         expansion: small(limits.expansion.get()),

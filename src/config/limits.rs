@@ -65,6 +65,8 @@ limits! {
     form_bytes: Size = "64KiB",
     /// From the head of a request to the end of its body.
     form_timeout: Time = "10s",
+    /// The requests of a batch.
+    batch_entries: Number = "100",
     /// What `_count` may ask for. More is lowered to it.
     count: Number = "1000",
     /// The body of an upstream's response, decoded.

@@ -145,6 +145,10 @@ impl Guard<'_> {
                 self.search(of, asked.path, parameters, in_form)?
             }
             Some(Interaction { kind: Kind::Read | Kind::Vread | Kind::Capabilities, .. }) => Self::one(parameters)?,
+            Some(Interaction { kind: Kind::Transaction, .. }) if self.view.restricted() => {
+                return Err(GuardError::Unsupported { parameter: "a transaction", instead: SEND_A_BATCH });
+            }
+            Some(Interaction { kind: Kind::Batch | Kind::Transaction, .. }) => Self::one(parameters)?,
             Some(Interaction {
                 kind: Kind::Create | Kind::Update | Kind::Patch | Kind::Delete, conditional, ..
             }) => self.write(*conditional || asked.if_none_exist, parameters)?,
@@ -309,6 +313,7 @@ impl Guard<'_> {
     }
 }
 
+const SEND_A_BATCH: &str = "it can't be taken apart, so send a batch, or each request by itself";
 const WRITE_BY_ID: &str = "search first, and write by the id";
 
 const NO_PARAMETERS: GuardError =

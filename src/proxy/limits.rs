@@ -35,6 +35,8 @@ pub struct Limits {
     /// From the head of a request to the end of its body; 10 s.
     #[serde(with = "duration")]
     pub form_timeout: Duration,
+    /// The requests of a batch; 100.
+    pub batch_entries: usize,
     /// What `_count` may ask for; 1000. More is lowered to it.
     pub count: u32,
     /// The body of an upstream's response, decoded; 4 GiB.
@@ -68,6 +70,7 @@ impl Default for Limits {
             requests: 1024,
             form_bytes: 64 << 10,
             form_timeout: Duration::from_secs(10),
+            batch_entries: 100,
             count: 1000,
             body_bytes: 4 << 30,
             expansion: 200,

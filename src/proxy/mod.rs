@@ -6,6 +6,7 @@
 
 mod account;
 mod addresses;
+mod batch;
 mod body;
 mod capacity;
 mod endpoint;
@@ -26,18 +27,19 @@ use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use self::account::{Account, Opened};
 use self::addresses::Links;
+use self::batch::Around;
 use self::body::{Beginning, RedactedBody};
 use self::refusal::{Failure, Refusal};
 use self::request::{Conditions, FORM, Wanted};
 use self::write::Write;
 use crate::audit::Journal;
 use crate::fhir::Definitions;
+use crate::fhir::interaction::Kind;
 use crate::guard::paging::Bound;
 use crate::guard::{self, Admission, Guard, PageKey};
 use crate::identity::{Identity, RoleMap};
@@ -112,13 +114,15 @@ struct Decided {
     conditions: Conditions,
     /// What is written.
     write: Option<Write>,
+    /// The requests of a batch.
+    batch: Option<Vec<batch::Asked>>,
 }
 
 /// Answers one request, which came at `now`.
-pub async fn exchange(
+pub async fn exchange<B: Body<Data = Bytes> + Send>(
     gateway: &Arc<Gateway>,
     arrival: &Arrival,
-    request: Request<Incoming>,
+    request: Request<B>,
     now: Timestamp,
 ) -> Response<Answer> {
     let turn_away = |refusal| account::turn_away(gateway, request.uri(), &refusal);
@@ -142,7 +146,7 @@ pub async fn exchange(
         settled: false,
     };
     // Who calls, what for, and whether they may.
-    let decided = match decide(gateway, arrival, request, &mut account).await {
+    let mut decided = match decide(gateway, arrival, request, &mut account).await {
         Ok(decided) => decided,
         Err(refusal) => return account.refuse(refusal).await,
     };
@@ -151,6 +155,9 @@ pub async fn exchange(
         Ok(opened) => opened,
         Err((refusal, account)) => return account.refuse(refusal).await,
     };
+    if let Some(requests) = decided.batch.take() {
+        return batch::answer(gateway, arrival, requests, opened, now).await;
+    }
     let response = match ask(gateway, &decided, &opened).await {
         Ok(response) => response,
         Err(refusal) => return opened.refuse(&refusal),
@@ -159,10 +166,10 @@ pub async fn exchange(
 }
 
 /// Decides a request: identity, endpoint, role, standing, interaction, policy, guard.
-async fn decide(
+async fn decide<B: Body<Data = Bytes>>(
     gateway: &Arc<Gateway>,
     arrival: &Arrival,
-    request: Request<Incoming>,
+    request: Request<B>,
     account: &mut Account,
 ) -> Result<Decided, Refusal> {
     let (head, body) = request.into_parts();
@@ -183,7 +190,16 @@ async fn decide(
     // The standing is asked for before anything that costs more, and proves only that it was.
     let _standing = endpoint.scope.standing(account.source, &caller.name, account.time).map_err(Refusal::Standing)?;
 
-    let wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
+    let mut wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
+    let reading = request::body(gateway, wanted.kind(), &head, body);
+    let (mut body, mut reading) = (None, Some(reading));
+    // A Bundle says itself whether it is a batch or a transaction.
+    if wanted.kind() == Kind::Batch
+        && let Some(reading) = reading.take()
+    {
+        body = reading.await?;
+        wanted.bundle(body.as_ref())?;
+    }
     account.interaction = Some(wanted.kind().as_str());
     (account.resource_type, account.resource_id) = wanted.names();
     if !headers::accepts_json(&head.headers) {
@@ -194,7 +210,9 @@ async fn decide(
     let permit = decision.map_err(Refusal::Policy)?;
     account.purpose = Some(permit.purpose());
 
-    let mut body = request::body(gateway, wanted.kind(), &head, body).await?;
+    if let Some(reading) = reading {
+        body = reading.await?;
+    }
     let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
     let write = request::write(&wanted, &mut body);
     let conditions = Conditions::of(&wanted, &head)?;
@@ -202,16 +220,26 @@ async fn decide(
         interaction: wanted.fhir(),
         path: &below,
         query: head.uri.query(),
-        form: body.as_ref().map(|form| &*form.bytes),
+        form: body.as_ref().filter(|_| wanted.kind() == Kind::SearchType).map(|form| &*form.bytes),
         if_none_exist: conditions.if_none_exist.is_some(),
     };
     let admission = guard.admit(asked).map_err(Refusal::Guard)?;
+    let public = public_url(&endpoint, &authority, arrival.secure);
+    let batch = match (wanted.kind(), &body) {
+        (Kind::Batch, Some(bundle)) => {
+            let (fields, path) = (&head.headers, endpoint.path.as_str());
+            let around = Around { fields, authority: &authority, path, public: &public };
+            Some(around.requests(&bundle.bytes, gateway.limits.batch_entries)?)
+        }
+        _ => None,
+    };
     Ok(Decided {
         caller: caller.name.clone(),
         permit,
         admission,
         headers: forwardable_request_headers(&head.headers),
-        public: public_url(&endpoint, &authority, arrival.secure),
+        public,
+        batch,
         searched: wanted.searched(),
         versioned: wanted.is_versioned(),
         conditions,

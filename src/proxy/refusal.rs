@@ -92,6 +92,12 @@ pub(super) enum Refusal {
     /// The upstream doesn't tell which version it stores.
     #[error("the upstream tells no version (ETag) of what it stores, so what this role does not see could be lost")]
     Unversioned,
+    /// A batch of more requests than the limit.
+    #[error("the batch has too many entries: send it in parts, or ask the operator about limits.batch_entries")]
+    BatchTooLong,
+    /// The answer to a request of a batch can't be held, or was cut off.
+    #[error("the answer is too large for a batch or was cut off: send this request by itself")]
+    BatchAnswer,
     /// What is stored is over the limit.
     #[error("what is stored is too large to be changed by this role: see limits.value_bytes")]
     StoredTooLarge,
@@ -259,6 +265,8 @@ impl Refusal {
             },
             Self::Stale => (StatusCode::PRECONDITION_FAILED, Issue::Conflict, "stale"),
             Self::Unversioned => (StatusCode::BAD_GATEWAY, Issue::Exception, "unversioned"),
+            Self::BatchTooLong => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooCostly, "batch"),
+            Self::BatchAnswer => (StatusCode::BAD_GATEWAY, Issue::TooLong, "batch"),
             Self::StoredTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooLong, "body-size"),
             Self::Audit(_) | Self::AuditTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Issue::NoStore, "audit"),
             Self::Upstream(error) => match error {

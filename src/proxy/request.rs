@@ -1,18 +1,18 @@
 //! What a request wants, read once and strictly: its framing, its interaction, its purpose, its body.
 
+use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::endpoint::Serves;
 use super::refusal::Refusal;
 use super::whole::{self, Broken, Whole};
 use super::write::{IF_NONE_EXIST, PATCH, Write};
-use super::{Gateway, headers};
+use super::{Gateway, batch, headers};
 use crate::fhir::Definitions;
 use crate::fhir::interaction::{Interaction, Kind};
 use crate::guard::{GuardError, paging};
@@ -65,6 +65,16 @@ impl Wanted {
         }
     }
 
+    /// Reads of a batch's Bundle whether it is a transaction.
+    pub(super) fn bundle(&mut self, bundle: Option<&Whole>) -> Result<(), Refusal> {
+        let is_transaction = batch::is_transaction(bundle.map_or(&[], |bundle| &bundle.bytes))?;
+        match self {
+            Self::Fhir(interaction) if is_transaction => interaction.kind = Kind::Transaction,
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A document is read.
     pub(super) fn kind(&self) -> Kind {
         self.fhir().map_or(Kind::Read, |interaction| interaction.kind)
@@ -104,8 +114,8 @@ fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -
         Kind::SearchType if found.compartment.is_none() => Ok(found),
         Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
         Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => Ok(found),
-        Kind::Batch
-        | Kind::Transaction
+        Kind::Batch => Ok(found),
+        Kind::Transaction
         | Kind::SearchType
         | Kind::SearchSystem
         | Kind::HistoryInstance
@@ -156,15 +166,15 @@ pub(super) fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
 }
 
 /// The body of a request, whole; `None` where its kind has none.
-pub(super) async fn body(
+pub(super) async fn body<B: Body<Data = Bytes>>(
     gateway: &Gateway,
     kind: Kind,
     head: &Parts,
-    body: Incoming,
+    body: B,
 ) -> Result<Option<Whole>, Refusal> {
     let limits = &gateway.limits;
     let (media_types, limit): (&[&'static str], usize) = match kind {
-        Kind::Create | Kind::Update => (RESOURCE, limits.value_bytes),
+        Kind::Create | Kind::Update | Kind::Batch => (RESOURCE, limits.value_bytes),
         Kind::Patch => (&[PATCH], limits.value_bytes),
         _ if head.method == Method::POST => (&[FORM], limits.form_bytes),
         // Some servers read a body here and some do not.
@@ -200,8 +210,11 @@ fn is_of(fields: &HeaderMap, media_types: &[&str]) -> bool {
 /// What a caller wants to write; `None` where it reads. Takes the body of a write.
 pub(super) fn write(wanted: &Wanted, body: &mut Option<Whole>) -> Option<Write> {
     let Interaction { kind, resource_type, .. } = wanted.fhir()?;
-    let writes = matches!(kind, Kind::Create | Kind::Update | Kind::Patch | Kind::Delete);
-    let of = resource_type.clone().filter(|_| writes)?;
+    let of = match kind {
+        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => resource_type.clone()?,
+        Kind::Transaction => "Bundle".into(),
+        _ => return None,
+    };
     Some(Write { kind: *kind, of, sent: body.take() })
 }
 

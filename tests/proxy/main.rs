@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod batches;
 mod failures;
 mod gateway;
 mod http2;
