@@ -55,6 +55,7 @@ struct Shared {
     journal: Journal,
     metrics: Arc<Metrics>,
     capacity: Arc<Capacity>,
+    /// The key of page links where there is no secret.
     page_key: [u8; 32],
     clock: fn() -> Timestamp,
 }
@@ -229,6 +230,8 @@ impl Shared {
             self.metrics.certificate_expiry(name, *seconds);
         }
         self.metrics.policy_generation(loaded.policy.generation());
+        // Gateways that share a secret take one another's page links and validators, and their own from before a restart.
+        let shared = loaded.files.secret.as_ref().and_then(|secret| secret.key_for("page links"));
         Arc::new(Gateway {
             policy: loaded.policy,
             definitions: self.definitions,
@@ -239,7 +242,7 @@ impl Shared {
             metrics: Arc::clone(&self.metrics),
             capacity: Arc::clone(&self.capacity),
             secret: loaded.files.secret,
-            page_key: PageKey::new(self.page_key),
+            page_key: PageKey::new(shared.unwrap_or(self.page_key)),
             limits: load::limits(config.limits()),
             ids: RequestIds::new(),
             clock: self.clock,

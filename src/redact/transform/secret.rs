@@ -30,6 +30,11 @@ impl Secret {
         if bytes.len() < Self::LEAST_BYTES { Err(SecretTooShort(bytes.len())) } else { Ok(Self(bytes)) }
     }
 
+    /// A key for a use of its own, the same wherever the secret is; `None` never happens.
+    pub fn key_for(&self, used_for: &'static str) -> Option<[u8; 32]> {
+        self.digest("key", used_for, "")
+    }
+
     /// A keyed digest of `text` for one use, such as `shift`, within one domain: HMAC-SHA256 under a key that is itself
     /// the HMAC-SHA256 of `use:domain` under the secret. A use must not hold a colon.
     pub(super) fn digest(&self, used_for: &'static str, domain: &str, text: &str) -> Option<[u8; 32]> {
@@ -75,5 +80,15 @@ mod tests {
         let digest = authenticate(b"Jefe", &["what do ya want ", "for nothing?"]).unwrap();
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn each_use_has_a_key_of_its_own() {
+        let (one, other) = (Secret::new([1; 32]).unwrap(), Secret::new([2; 32]).unwrap());
+        let key = one.key_for("page links").unwrap();
+        assert_eq!(Some(key), Secret::new([1; 32]).unwrap().key_for("page links"), "the same at each gateway");
+        assert_ne!(Some(key), other.key_for("page links"));
+        assert_ne!(Some(key), one.key_for("another"));
+        assert_ne!(Some(key), one.digest("pseudonym", "page links", ""));
     }
 }
