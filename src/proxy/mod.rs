@@ -100,8 +100,6 @@ struct Decided {
     headers: HeaderMap,
     /// Where the caller reaches the endpoint, without a slash at the end.
     public: String,
-    /// The resource type that is searched.
-    searched: Option<Box<str>>,
 }
 
 /// Answers one request, which came at `now`.
@@ -195,7 +193,6 @@ async fn decide(
         admission,
         headers: forwardable_request_headers(&head.headers),
         public: public_url(&endpoint, &authority, arrival.secure),
-        searched: wanted.searched(),
         endpoint,
     })
 }
@@ -345,6 +342,7 @@ impl Gateway {
                 generation: self.policy.generation(),
             },
             page_parameters: &endpoint.page_parameters,
+            declared: &endpoint.search_parameters,
             most_count: self.limits.count,
         })
     }
