@@ -72,7 +72,8 @@ impl Rules<'_> {
         }
         for of in &self.scope.types {
             if !self.guard.view.sees(*of) {
-                return Err(GuardError::Unseen { parameter: "_type".into(), of: self.name(*of).into() });
+                let parameter = if self.scope.is_system() { "_type" } else { "the search" };
+                return Err(GuardError::Unseen { parameter: parameter.into(), of: self.name(*of).into() });
             }
         }
         match self.scope.compartment.as_deref() {
