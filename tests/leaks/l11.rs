@@ -17,11 +17,11 @@ async fn l11_a_chain_that_ends_at_what_is_withheld_is_refused() {
         ("/Patient?general-practitioner:Practitioner.name={}", "Patient.generalPractitioner"),
         ("/Patient?_has:Observation:performer:code={}", "Observation.performer"),
         // A type on the way is not seen.
-        ("/Patient?_has:Condition:patient:code={}", "Condition"),
-        ("/Observation?subject.identifier={}", "Device"),
+        ("/Patient?_has:Condition:patient:code={}", "Condition, of which this role sees nothing"),
+        ("/Observation?subject.identifier={}", "Device, of which this role sees nothing"),
         // What is found would tell of visits that are withheld.
-        ("/Observation?encounter.status={}", "Encounter"),
-        ("/Patient?_has:Encounter:patient:status={}", "Encounter"),
+        ("/Observation?encounter.status={}", "Encounter, of which this role sees some"),
+        ("/Patient?_has:Encounter:patient:status={}", "Encounter, of which this role sees some"),
     ] {
         stage.refuses(target, &[word]).await;
     }

@@ -79,7 +79,7 @@ impl Rules<'_> {
 
     fn references(&self, of: TypeId) -> impl Iterator<Item = Known<'_>> {
         let parameters = self.guard.definitions.search_parameters(self.name(of));
-        parameters.filter(|known| known.kind == ParameterKind::Reference).map(|known| self.standard(known))
+        parameters.filter(|known| known.kind == ParameterKind::Reference).map(move |known| self.standard(of, known))
     }
 
     /// The inclusions by one reference parameter of a type.

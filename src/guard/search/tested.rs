@@ -20,16 +20,18 @@ impl<'a> Rules<'a> {
     pub(super) fn known(&self, of: TypeId, code: &str) -> Option<Known<'a>> {
         let resource = self.guard.definitions.get(of).name;
         if let Some(standard) = self.guard.definitions.search_parameter(resource, code) {
-            return Some(self.standard(standard));
+            return Some(self.standard(of, standard));
         }
         let (code, paths) = self.guard.declared.get(of, code)?;
         Some(Known { code, paths: paths.iter().map(|path| &**path).collect(), standard: None })
     }
 
-    /// A parameter that FHIR defines.
-    pub(super) fn standard(&self, standard: &'static SearchParameter) -> Known<'a> {
-        let code = standard.code.as_str();
-        Known { code, paths: standard.elements.iter().collect(), standard: Some(standard) }
+    /// A parameter that FHIR defines. A server may find a composite by its parts, and some of those test more than it does.
+    pub(super) fn standard(&self, of: TypeId, standard: &'static SearchParameter) -> Known<'a> {
+        let part = |code| self.guard.definitions.search_parameter(self.name(of), code);
+        let parts = standard.components.iter().filter_map(part).flat_map(|part| part.elements.iter());
+        let paths = standard.elements.iter().chain(parts).collect();
+        Known { code: standard.code.as_str(), paths, standard: Some(standard) }
     }
 
     /// Whether a type may be searched by a parameter, in the way that a modifier says.
