@@ -17,6 +17,7 @@ use super::with_causes;
 use crate::access::Scope;
 use crate::config::{self, Config, Findings, Listen};
 use crate::fhir::Definitions;
+use crate::guard::Declared;
 use crate::identity::{self, Identity, RoleMap};
 use crate::model::Role;
 use crate::net::address::CanonicalPath;
@@ -254,7 +255,20 @@ fn try_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Endpoint
             .map_err(|error| with_causes(&error))?,
         public_url: endpoint.public_url.as_ref().map(|url| url.value.clone()),
         page_parameters: endpoint.page_parameters.iter().map(|name| name.as_str().into()).collect(),
+        search_parameters: declared(endpoint),
     })
+}
+
+/// The search parameters of an upstream's own. What is a mistake in them stays unknown.
+fn declared(endpoint: &config::Endpoint) -> Declared {
+    let (definitions, mut declared) = (Definitions::r4(), Declared::default());
+    for (resource, parameters) in &endpoint.search_parameters.0 {
+        let Some(of) = definitions.resource(&resource.value) else { continue };
+        for (code, elements) in &parameters.0 {
+            declared.insert(of, &code.value, elements.iter().map(|element| element.value.as_str().into()));
+        }
+    }
+    declared
 }
 
 /// The limits as the proxy takes them.

@@ -11,11 +11,12 @@ use url::Host;
 
 use super::file::Serves;
 use super::{Config, Endpoint, at};
-use crate::fhir::suggest;
+use crate::fhir::search::ParameterName;
+use crate::fhir::{Definitions, suggest};
 use crate::json::lexer::MOST_DEPTH;
 use crate::model::Role;
 use crate::net::address::CanonicalPath;
-use crate::policy::{Finding, Policy, RoleView};
+use crate::policy::{Finding, Policy, RoleView, explain};
 use crate::redact::Plan;
 
 /// The longest name of an endpoint.
@@ -195,6 +196,7 @@ impl Check<'_> {
             self.endpoint_roles(endpoint);
             self.serves(endpoint);
             self.addresses(endpoint);
+            self.search_parameters(endpoint);
             if let Some(until) = endpoint.until.as_ref().filter(|until| until.value < today) {
                 self.warning(at(until), format!("the endpoint {name} is closed: its last day has passed"), None);
             }
@@ -224,6 +226,41 @@ impl Check<'_> {
             if !pattern.starts_with('/') {
                 let message = format!("the path {pattern} does not start with /");
                 self.mistake(at(document), message, None);
+            }
+        }
+    }
+
+    /// Whether what an endpoint says of its upstream's own search parameters can be held to a view.
+    fn search_parameters(&mut self, endpoint: &Endpoint) {
+        let definitions = Definitions::r4();
+        for (resource, parameters) in &endpoint.search_parameters.0 {
+            let Some(of) = definitions.resource(&resource.value) else {
+                let known = definitions.resource_types().map(|(_, known)| known.name);
+                let near = suggest(&resource.value, known).map(|near| format!("did you mean {near}?"));
+                let message = format!("FHIR R4 has no resource type {}", resource.value);
+                self.mistake(at(resource), message, near.as_deref());
+                continue;
+            };
+            for (code, elements) in &parameters.0 {
+                let (name, of_name) = (&code.value, &resource.value);
+                if !is_search_code(name) {
+                    let message = format!("a search parameter can't be named {name}");
+                    self.mistake(at(code), message, Some("its name is letters, digits, `-` and `_`"));
+                } else if definitions.search_parameter(of_name, name).is_some() {
+                    let message = format!("FHIR R4 says itself what {name} of {of_name} tests");
+                    self.mistake(at(code), message, Some("leave it out"));
+                }
+                if elements.is_empty() {
+                    let message = format!("{name} of {of_name} tests no element, so nothing can be said of it");
+                    self.mistake(at(code), message, Some("name each element that it tests"));
+                }
+                for element in elements {
+                    if definitions.element_at(of, &element.value).is_none() {
+                        let message = format!("unknown element {of_name}.{}", element.value);
+                        let near = explain::meant(&definitions, of, &element.value);
+                        self.mistake(at(element), message, near.as_deref());
+                    }
+                }
             }
         }
     }
@@ -272,6 +309,14 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether a search parameter may have this code: one that a query names without a chain, a modifier or a control.
+fn is_search_code(code: &str) -> bool {
+    matches!(
+        ParameterName::parse(code),
+        Ok(ParameterName::Test(test)) if test.chain.is_empty() && test.modifier.is_none() && !code.starts_with('_')
+    )
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The gateway file as it is written, made of each layer's own part.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -96,6 +97,49 @@ pub struct Endpoint {
     /// servers.
     #[serde(default)]
     pub page_parameters: Vec<String>,
+    /// The search parameters of the upstream's own, by resource type, with the elements that each tests.
+    #[serde(default)]
+    pub search_parameters: Entries<Entries<Vec<Spanned<String>>>>,
+}
+
+/// The entries of a map in the order of the file, with the place of each key.
+#[derive(Debug, Clone)]
+pub struct Entries<T>(pub Vec<(Spanned<String>, T)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("names with what belongs to each, such as { Patient: { nhs-number: [identifier] } }")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entries<T>, A::Error> {
+                entries(map).map(Entries)
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
+fn entries<'de, A: MapAccess<'de>, K: Deserialize<'de>, T: Deserialize<'de>>(
+    mut map: A,
+) -> Result<Vec<(K, T)>, A::Error> {
+    let mut entries = Vec::new();
+    while let Some(entry) = map.next_entry()? {
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 /// What an endpoint's upstream speaks.
@@ -125,12 +169,8 @@ impl<'de> Deserialize<'de> for Serves {
                 }
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Serves, A::Error> {
-                let mut documents = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    documents.push(entry);
-                }
-                Ok(Serves::Documents(documents))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Serves, A::Error> {
+                entries(map).map(Serves::Documents)
             }
         }
 

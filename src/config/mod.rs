@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::check::Findings;
-pub use self::file::{Admin, Endpoint, Listen, SecretsFile, Serves};
+pub use self::file::{Admin, Endpoint, Entries, Listen, SecretsFile, Serves};
 pub use self::limits::Limits;
 
 use self::file::File;

@@ -36,6 +36,7 @@ endpoints:
     hours: { days: Mon-Fri, between: "07:00-19:00", zone: America/New_York }
     rate: { requests: 50, per: 1s, burst: 100 }
     public_url: https://api.example/vendors/acme
+    search_parameters: { Patient: { nhs-number: [identifier], called: [name.family, telecom] } }
 audit: { directory: audit }
 secrets: { file: secrets.yaml }
 limits: { drain_timeout: 5s, value_bytes: 4MiB }
@@ -142,6 +143,37 @@ fn a_path_with_two_readings_is_no_endpoint() {
         let found = changed(&[("path: /vendors/acme", &format!("path: {path:?}"))]);
         assert!(said(&found.mistakes).join("\n").contains("this path cannot be used"), "{path}");
     }
+}
+
+#[test]
+fn a_search_parameter_of_the_servers_own_names_elements_that_there_are() {
+    let good = "{ Patient: { nhs-number: [identifier], called: [name.family, telecom] } }";
+    for (declared, told) in [
+        ("{ Patien: { x: [name] } }", "34:26: FHIR R4 has no resource type Patien: did you mean Patient?"),
+        ("{ Patient: { x: [nmae] } }", "34:41: unknown element Patient.nmae: did you mean name?"),
+        ("{ Patient: { x: [name.famly] } }", "34:41: unknown element Patient.name.famly: did you mean family?"),
+        (
+            "{ Patient: { x: [] } }",
+            "34:37: x of Patient tests no element, so nothing can be said of it: name each element that it tests",
+        ),
+        (
+            "{ Patient: { birthdate: [name] } }",
+            "34:37: FHIR R4 says itself what birthdate of Patient tests: leave it out",
+        ),
+        (
+            "{ Patient: { a.b: [name] } }",
+            "34:37: a search parameter can't be named a.b: its name is letters, digits, `-` and `_`",
+        ),
+        (
+            "{ Patient: { _text2: [name] } }",
+            "34:37: a search parameter can't be named _text2: its name is letters, digits, `-` and `_`",
+        ),
+    ] {
+        let found = changed(&[(good, declared)]);
+        assert_eq!(said(&found.mistakes), [format!("etc/gateway.yaml:{told}")], "{declared}");
+    }
+    assert!(refusal(&GOOD.replace(good, "{ Patient: { x: [name], x: [telecom] } }")).contains("gateway.yaml:34"));
+    assert!(refusal(&GOOD.replace(good, "[name]")).starts_with("etc/gateway.yaml:34"));
 }
 
 #[test]

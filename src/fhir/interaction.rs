@@ -51,7 +51,7 @@ pub enum Kind {
     HistorySystem,
     /// A search of one type, in a compartment or not.
     SearchType,
-    /// A search of all types.
+    /// A search of several types or all, in a compartment (`GET Patient/1/*`) or not.
     SearchSystem,
     /// The server's CapabilityStatement.
     Capabilities,
@@ -149,10 +149,14 @@ impl Interaction {
                                 get(method, Self { version, ..instance(Kind::Vread) })
                             }
                             [member] if COMPARTMENTS.contains(&resource_type) => {
+                                let compartment =
+                                    Some(Compartment { resource_type: resource_type.into(), id: id.into() });
+                                if *member == "*" {
+                                    return get(method, Self { compartment, ..Self::of(Kind::SearchSystem) });
+                                }
                                 let member = Some(self::resource_type(definitions, member, 3)?.into());
-                                let compartment = Compartment { resource_type: resource_type.into(), id: id.into() };
                                 let search = Self::of(Kind::SearchType);
-                                get(method, Self { resource_type: member, compartment: Some(compartment), ..search })
+                                get(method, Self { resource_type: member, compartment, ..search })
                             }
                             _ => Err(InteractionError::UnknownPath),
                         }
@@ -336,6 +340,7 @@ mod tests {
             ("POST /Patient/1/$everything", "operation Patient 1 everything"),
             ("GET /Patient/1/Observation?code=x", "search-type Observation in Patient/1"),
             ("GET /Encounter/a-b.c/Procedure", "search-type Procedure in Encounter/a-b.c"),
+            ("GET /Patient/1/*", "search-system in Patient/1"),
         ] {
             assert_eq!(told(line), expected, "{line}");
         }
@@ -367,7 +372,6 @@ mod tests {
             assert_eq!(parse(line), Err(InteractionError::UnknownType { segment: 1 }), "{line}");
         }
         assert_eq!(parse("GET /Patient/1/Observations"), Err(InteractionError::UnknownType { segment: 3 }));
-        assert_eq!(parse("GET /Patient/1/*"), Err(InteractionError::UnknownType { segment: 3 }));
     }
 
     #[test]

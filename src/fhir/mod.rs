@@ -3,6 +3,7 @@
 //! It knows what the standard says and nothing of who may see what; it never reads a file, a clock or the network.
 
 pub mod definitions;
+pub mod filter;
 pub mod interaction;
 pub mod outcome;
 pub mod search;

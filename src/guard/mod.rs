@@ -11,19 +11,22 @@ pub mod write;
 
 pub use self::paging::PageKey;
 pub use self::query::QueryError;
+pub use self::search::Declared;
 
 use self::paging::Bound;
 use self::query::Parameter;
-use self::search::{Fate, Rules};
-use crate::fhir::search::{ParameterName, SearchError};
-use crate::fhir::{Definitions, Interaction, interaction::Kind};
+use self::search::{Fate, Rules, Scope};
+use crate::fhir::filter::FilterError;
+use crate::fhir::interaction::{Compartment, Kind, is_id};
+use crate::fhir::search::{Control, ParameterName, SearchError};
+use crate::fhir::{Definitions, Interaction, TypeId};
 use crate::net::address::CanonicalPath;
-use crate::policy::RoleView;
+use crate::policy::CheckedRole;
 
 /// Guards the requests of one caller, in one role, at one endpoint.
 pub struct Guard<'a> {
     /// What the role sees.
-    pub view: &'a RoleView,
+    pub view: &'a CheckedRole,
     /// The definitions of FHIR.
     pub definitions: &'a Definitions,
     /// The key of page links.
@@ -32,6 +35,8 @@ pub struct Guard<'a> {
     pub bound: Bound<'a>,
     /// Names of page parameters, besides those that are known of common servers.
     pub page_parameters: &'a [Box<str>],
+    /// The search parameters of the upstream's own, and what they test.
+    pub declared: &'a Declared,
     /// The most matches that a page may be asked to hold.
     pub most_count: u32,
 }
@@ -60,6 +65,8 @@ pub struct Admission {
     pub query: Option<String>,
     /// The form of a POST `_search`; `None` where the request is a GET.
     pub form: Option<String>,
+    /// What is searched, by the name that links to its pages are bound to; `None` where it is no search.
+    pub searched: Option<String>,
 }
 
 /// Why a request is refused. Names what to change; never a value.
@@ -90,8 +97,29 @@ pub enum GuardError {
         /// The element.
         element: Box<str>,
     },
+    /// A parameter depends on a type that the role does not see.
+    #[error(
+        "{parameter} looks at {of}, of which this role sees nothing; where a chain may lead to several types name one"
+    )]
+    Unseen {
+        /// The parameter's name.
+        parameter: Box<str>,
+        /// The type.
+        of: Box<str>,
+    },
+    /// A parameter depends on a type of which the role sees some resources alone: a match would tell of the others.
+    #[error("{parameter} looks at {of}, of which this role sees some resources alone, and would tell of the others")]
+    Rows {
+        /// The parameter's name.
+        parameter: Box<str>,
+        /// The type.
+        of: Box<str>,
+    },
+    /// The value of `_filter` can't be read, or not in one way.
+    #[error("_filter can't be read")]
+    Filter(#[source] FilterError),
     /// A modifier of which it is not sure what it tests.
-    #[error("{parameter} has a modifier that this role may not use; it may use :exact, :contains, :missing and :not")]
+    #[error("{parameter} has a modifier of which it is not sure what it tests: leave it out")]
     Modifier {
         /// The parameter's name.
         parameter: Box<str>,
@@ -138,70 +166,82 @@ impl Guard<'_> {
         let mut parameters = query::read(asked.query.unwrap_or_default().as_bytes())?;
         let in_query = parameters.len();
         parameters.extend(query::read(asked.form.unwrap_or_default())?);
-        let admitted = match asked.interaction {
-            None => Self::document(parameters)?,
-            Some(Interaction { kind: Kind::SearchType, resource_type: Some(of), compartment: None, .. }) => {
+        let scope = match asked.interaction {
+            Some(interaction) => self.scope(interaction, &parameters)?,
+            None => None,
+        };
+        let admitted = match (asked.interaction, &scope) {
+            (_, Some(scope)) => {
                 let in_form = parameters.len() > in_query;
-                self.search(of, asked.path, parameters, in_form)?
+                self.search(scope, asked.path, parameters, in_form)?
             }
-            Some(Interaction { kind: Kind::Read | Kind::Vread | Kind::Capabilities, .. }) => Self::one(parameters)?,
-            Some(Interaction { kind: Kind::Transaction, .. }) if self.view.restricted() => {
-                return Err(GuardError::Unsupported { parameter: "a transaction", instead: SEND_A_BATCH });
-            }
-            Some(Interaction { kind: Kind::Batch | Kind::Transaction, .. }) => Self::one(parameters)?,
-            Some(Interaction {
-                kind: Kind::Create | Kind::Update | Kind::Patch | Kind::Delete, conditional, ..
-            }) => self.write(*conditional || asked.if_none_exist, parameters)?,
-            Some(other) => return Err(GuardError::Interaction { interaction: other.kind.as_str() }),
+            (None, None) => Self::document(parameters)?,
+            (Some(interaction), None) => match interaction.kind {
+                Kind::Read | Kind::Vread | Kind::Capabilities | Kind::Batch => Self::one(parameters)?,
+                Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => {
+                    self.write(interaction.conditional || asked.if_none_exist, parameters)?
+                }
+                Kind::Transaction if self.view.restricted() => {
+                    return Err(GuardError::Unsupported { parameter: "a transaction", instead: SEND_A_BATCH });
+                }
+                Kind::Transaction => Self::one(parameters)?,
+                other => return Err(GuardError::Interaction { interaction: other.as_str() }),
+            },
         };
         let text = query::write(&admitted);
         let path = asked.path.clone();
+        let searched = scope.map(|scope| scope.name(self.definitions));
         Ok(match asked.form {
             // Where a caller has kept its parameters out of the upstream's logs they stay so.
-            Some(_) => Admission { path, query: None, form: Some(text.unwrap_or_default()) },
-            None => Admission { path, query: text, form: None },
+            Some(_) => Admission { path, query: None, form: Some(text.unwrap_or_default()), searched },
+            None => Admission { path, query: text, form: None, searched },
         })
     }
 
     /// The address that a caller may have of one that the upstream wrote, a path and a query below both bases. `searched`:
-    /// the type that the request has searched, where it was a search.
+    /// what the request has searched, where it was a search.
     pub fn link(&self, path: &CanonicalPath, query: Option<&str>, searched: Option<&str>) -> Option<String> {
         let segments: Vec<&str> = path.segments().iter().map(String::as_str).collect();
         let Some(query) = query else { return self.resource_link(&segments) };
-        let (resource, path) = match segments.as_slice() {
-            [] => (searched?, CanonicalPath::parse("/").ok()?),
-            [resource] | [resource, "_search"] => (*resource, CanonicalPath::parse(&format!("/{resource}")).ok()?),
+        let parameters = query::read(query.as_bytes()).ok()?;
+        let of_type = |name: &str, compartment: Option<&Compartment>| {
+            self.definitions.resource(name).map(|of| Scope::of_type(of, compartment))
+        };
+        let (scope, path) = match segments.as_slice() {
+            [] | ["_search"] => {
+                let named = self.named_types(&parameters).ok()?.map(Scope::of_system);
+                let searched = || Scope::named(self.definitions, searched?);
+                (named.or_else(searched)?, "/".to_owned())
+            }
+            [resource] | [resource, "_search"] => (of_type(resource, None)?, format!("/{resource}")),
+            [within, id, resource] => {
+                self.resource_link(&[*within, *id])?;
+                let compartment = Compartment { resource_type: (*within).into(), id: (*id).into() };
+                (of_type(resource, Some(&compartment))?, format!("/{within}/{id}/{resource}"))
+            }
             _ => return None,
         };
-        if !self.view.sees(self.definitions.resource(resource)?) {
-            return None;
-        }
-        let rules = self.rules(resource);
-        let (mut kept, mut has_state, mut lost) = (Vec::new(), false, false);
-        for (name, value) in query::read(query.as_bytes()).ok()? {
-            match rules.parameter(&name, &value) {
-                Ok(Fate::Pass) => kept.push((name, value)),
-                Ok(Fate::Replace(value)) => kept.push((name, value)),
-                Ok(Fate::Drop) => {}
-                Ok(Fate::State) => {
-                    has_state = true;
-                    kept.push((name, value));
-                }
-                Err(_) => lost = true,
-            }
-        }
+        let rules = Rules { guard: self, scope: &scope };
+        rules.may_look().ok()?;
+        let mut lost = false;
+        let sifted = rules.sift(parameters, |_| {
+            lost = true;
+            Ok(())
+        });
+        let Sifted { mut kept, tags, has_state } = sifted.ok()?;
         if has_state {
             // INVARIANT: a tag is put on links of this very search alone, and on none that asks for what it may not.
-            if lost || searched != Some(resource) {
+            let name = scope.name(self.definitions);
+            if lost || !tags.is_empty() || searched != Some(&*name) {
                 return None;
             }
-            let tag = paging::tag(self.page_key, self.bound, resource, path.as_str(), &kept)?;
+            let tag = paging::tag(self.page_key, self.bound, &name, &path, &kept)?;
             kept.push((paging::TAG.to_owned(), tag));
-        } else if segments.is_empty() {
+        } else if segments.is_empty() && !scope.is_system() {
             return None;
         }
         let query = query::write(&kept).map(|query| format!("?{query}")).unwrap_or_default();
-        Some(format!("{}{query}", path.as_str().trim_end_matches('/')))
+        Some(format!("{}{query}", path.trim_end_matches('/')))
     }
 
     fn resource_link(&self, segments: &[&str]) -> Option<String> {
@@ -216,47 +256,61 @@ impl Guard<'_> {
         let shows = |path: &&str| self.view.shows_all(self.definitions, type_id, path);
         let shown = self.view.sees(type_id) && paths.iter().all(shows);
         let ids = segments.iter().skip(1).filter(|segment| **segment != "_history");
-        let valid = ids.clone().all(|id| crate::fhir::interaction::is_id(id));
+        let valid = ids.clone().all(|id| is_id(id));
         (shown && valid).then(|| segments.iter().map(|segment| format!("/{segment}")).collect())
     }
 
-    fn rules<'b>(&'b self, resource: &'b str) -> Rules<'b> {
-        Rules {
-            view: self.view,
-            definitions: self.definitions,
-            resource,
-            page_parameters: self.page_parameters,
-            most_count: self.most_count,
+    /// What an interaction searches; `None` where it is no search.
+    fn scope(&self, interaction: &Interaction, parameters: &[Parameter]) -> Result<Option<Scope>, GuardError> {
+        let compartment = interaction.compartment.as_ref();
+        match (interaction.kind, interaction.resource_type.as_deref()) {
+            (Kind::SearchType, Some(of)) => Ok(self.definitions.resource(of).map(|of| Scope::of_type(of, compartment))),
+            // What all types have in a compartment is all that there is of it.
+            (Kind::SearchSystem, None) if compartment.is_some() => Ok(Some(Scope::of_system(Vec::new()))),
+            (Kind::SearchSystem, None) => {
+                if let Some(types) = self.named_types(parameters)? {
+                    return Ok(Some(Scope::of_system(types)));
+                }
+                // A page of a search says what it is a page of; its tag proves that.
+                let claims = parameters.iter().filter(|(name, _)| name == paging::TAG);
+                let claimed = claims.filter_map(|(_, tag)| paging::claimed(tag)).next();
+                let scope = claimed.and_then(|name| Scope::named(self.definitions, name)).filter(Scope::is_system);
+                Ok(Some(scope.unwrap_or_else(|| Scope::of_system(Vec::new()))))
+            }
+            _ => Ok(None),
         }
+    }
+
+    /// The types that the parameters of a search of the system name; `None` where they name none. For a role that sees
+    /// everything it does not matter.
+    fn named_types(&self, parameters: &[Parameter]) -> Result<Option<Vec<TypeId>>, GuardError> {
+        if !self.view.restricted() {
+            return Ok(None);
+        }
+        let is_type = |name: &str| ParameterName::parse(name) == Ok(ParameterName::Control(Control::Type));
+        let mut named: Option<Vec<TypeId>> = None;
+        for (_, value) in parameters.iter().filter(|(name, _)| is_type(name)) {
+            named.get_or_insert_default().extend(search::named_types(self, value)?);
+        }
+        Ok(named)
     }
 
     fn search(
         &self,
-        resource: &str,
+        scope: &Scope,
         path: &CanonicalPath,
         parameters: Vec<Parameter>,
         in_form: bool,
     ) -> Result<Vec<Parameter>, GuardError> {
-        let rules = self.rules(resource);
-        let (mut admitted, mut tags, mut has_state) = (Vec::new(), Vec::new(), path.segments().is_empty());
-        for (name, value) in parameters {
-            if name == paging::TAG {
-                tags.push(value);
-                continue;
-            }
-            match rules.parameter(&name, &value)? {
-                Fate::Pass => admitted.push((name, value)),
-                Fate::Replace(value) => admitted.push((name, value)),
-                Fate::Drop => {}
-                Fate::State => {
-                    has_state = true;
-                    admitted.push((name, value));
-                }
-            }
-        }
-        let bears = |tag: &String| paging::bears(self.page_key, self.bound, resource, path.as_str(), &admitted, tag);
+        let rules = Rules { guard: self, scope };
+        rules.may_look()?;
+        let Sifted { kept: mut admitted, tags, has_state } = rules.sift(parameters, Err)?;
+        let name = scope.name(self.definitions);
+        // A type is searched at the root by a page link alone.
+        let is_page = has_state || path.segments().is_empty() && !scope.is_system();
+        let bears = |tag: &String| paging::bears(self.page_key, self.bound, &name, path.as_str(), &admitted, tag);
         match tags.as_slice() {
-            [] if !has_state => {
+            [] if !is_page => {
                 rules.widen(&mut admitted);
                 Ok(admitted)
             }
@@ -313,6 +367,44 @@ impl Guard<'_> {
     }
 }
 
+/// The parameters of a search, as far as they go upstream.
+struct Sifted {
+    kept: Vec<Parameter>,
+    /// What stood as tags of page links, of which nothing is proven.
+    tags: Vec<String>,
+    /// Whether one of those that are kept holds the state of a search between its pages.
+    has_state: bool,
+}
+
+impl Rules<'_> {
+    /// Parts the parameters of a search; `refused` says what a refusal means.
+    fn sift(
+        &self,
+        parameters: Vec<Parameter>,
+        mut refused: impl FnMut(GuardError) -> Result<(), GuardError>,
+    ) -> Result<Sifted, GuardError> {
+        let mut sifted = Sifted { kept: Vec::new(), tags: Vec::new(), has_state: false };
+        for (name, value) in parameters {
+            if name == paging::TAG {
+                sifted.tags.push(value);
+                continue;
+            }
+            match self.parameter(&name, &value) {
+                Ok(Fate::Pass) => sifted.kept.push((name, value)),
+                Ok(Fate::Replace(values)) => {
+                    sifted.kept.extend(values.into_iter().map(|value| (name.clone(), value)));
+                }
+                Ok(Fate::Drop) => {}
+                Ok(Fate::State) => {
+                    sifted.has_state = true;
+                    sifted.kept.push((name, value));
+                }
+                Err(error) => refused(error)?,
+            }
+        }
+        Ok(sifted)
+    }
+}
 const SEND_A_BATCH: &str = "it can't be taken apart, so send a batch, or each request by itself";
 const WRITE_BY_ID: &str = "search first, and write by the id";
 

@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 pub(super) use super::query::Parameter;
 
-/// The parameter that holds a link's tag: the resource type, a dot, and the authentication code.
+/// The parameter that holds a link's tag: the name of what is searched, a dot, and the authentication code.
 pub const TAG: &str = "_fieldgate";
 
 /// The parameters in which servers keep the state of a search between its pages. An endpoint may name more.
@@ -69,10 +69,14 @@ pub struct Bound<'a> {
     pub generation: &'a str,
 }
 
-/// The resource type that a query's tag names, if it has one. Nothing is proven by it.
+/// The resource type that a query's tag names, if it has one and that is what it names. Nothing is proven by it.
 pub fn claimed_type(query: &str) -> Option<&str> {
-    let tag = query.split('&').find_map(|part| part.strip_prefix(TAG)?.strip_prefix('='))?;
-    tag.split_once('.').map(|(resource, _)| resource)
+    claimed(query.split('&').find_map(|part| part.strip_prefix(TAG)?.strip_prefix('='))?)
+}
+
+/// What a tag names. Nothing is proven by it.
+pub(super) fn claimed(tag: &str) -> Option<&str> {
+    tag.split_once('.').map(|(searched, _)| searched)
 }
 
 /// Whether a parameter holds the state of a search between its pages.
@@ -84,26 +88,26 @@ pub(super) fn is_state(name: &str, more: &[Box<str>]) -> bool {
 pub(super) fn tag(
     key: &PageKey,
     bound: Bound<'_>,
-    resource: &str,
+    searched: &str,
     path: &str,
     parameters: &[Parameter],
 ) -> Option<String> {
-    let code = mac(key, bound, resource, path, parameters)?.finalize().into_bytes();
-    Some(format!("{resource}.{}", URL_SAFE_NO_PAD.encode(code)))
+    let code = mac(key, bound, searched, path, parameters)?.finalize().into_bytes();
+    Some(format!("{searched}.{}", URL_SAFE_NO_PAD.encode(code)))
 }
 
 /// Whether this is the tag of the link.
 pub(super) fn bears(
     key: &PageKey,
     bound: Bound<'_>,
-    resource: &str,
+    searched: &str,
     path: &str,
     parameters: &[Parameter],
     tag: &str,
 ) -> bool {
-    let code = tag.split_once('.').filter(|(claimed, _)| *claimed == resource).map(|(_, code)| code);
+    let code = tag.split_once('.').filter(|(claimed, _)| *claimed == searched).map(|(_, code)| code);
     let code = code.and_then(|code| URL_SAFE_NO_PAD.decode(code).ok());
-    match (code, mac(key, bound, resource, path, parameters)) {
+    match (code, mac(key, bound, searched, path, parameters)) {
         (Some(code), Some(mac)) => mac.verify_slice(&code).is_ok(),
         _ => false,
     }
@@ -113,13 +117,13 @@ pub(super) fn bears(
 pub(super) fn mac(
     key: &PageKey,
     bound: Bound<'_>,
-    resource: &str,
+    searched: &str,
     path: &str,
     parameters: &[Parameter],
 ) -> Option<Hmac<Sha256>> {
     let Bound { endpoint, caller, role, generation } = bound;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
-    let fixed = ["fieldgate page link", endpoint, caller, role, generation, resource, path];
+    let fixed = ["fieldgate page link", endpoint, caller, role, generation, searched, path];
     let parameters = parameters.iter().flat_map(|(name, value)| [&**name, &**value]);
     for part in fixed.into_iter().chain(parameters) {
         // INVARIANT: each part is preceded by its length, so that no two lists of parts are one text.

@@ -22,6 +22,18 @@ roles:
         where: "@.status == 'final'"
         code: show
         subject: show
+  ward:
+    about: Looks after patients.
+    owner: ward@hospital.example
+    review_by: 2999-01-01
+    purposes: [TREAT]
+    sees:
+      Patient: { name: show, gender: show, birthDate: year, managingOrganization: show, identifier.value: show }
+      Observation: { "*": show, note: hide, valueQuantity.value: { round: 10 }, encounter.identifier: hide, method.text: hide }
+      Organization: { name: show, alias: show, partOf: show }
+      Location: { name: show, alias: show, position: show }
+      Encounter: { where: "@.status == 'finished'", subject: show, status: show }
+    types: { Reference.display: show! }
   clinician:
     about: Treats.
     owner: care@hospital.example
@@ -34,13 +46,19 @@ struct Fixture {
     policy: Policy,
     definitions: Definitions,
     key: PageKey,
+    declared: Declared,
 }
 
 impl Fixture {
     fn new() -> Self {
         let definitions = Definitions::r4();
         let (policy, _) = Policy::parse("policy.yaml", POLICY, &definitions).unwrap();
-        Self { policy, definitions, key: PageKey::new([1; 32]) }
+        let mut declared = Declared::default();
+        let of = |name| definitions.resource(name).unwrap();
+        declared.insert(of("Patient"), "nickname", ["name".into()]);
+        declared.insert(of("Patient"), "ssn", ["name.family".into(), "identifier".into()]);
+        declared.insert(of("Observation"), "about", ["subject".into()]);
+        Self { policy, definitions, key: PageKey::new([1; 32]), declared }
     }
 
     fn guard<'a>(&'a self, role: &'a str) -> Guard<'a> {
@@ -50,11 +68,13 @@ impl Fixture {
             page_key: &self.key,
             bound: Bound { endpoint: "ehr", caller: "ada", role, generation: self.policy.generation() },
             page_parameters: &[],
+            declared: &self.declared,
             most_count: 100,
         }
     }
 
     fn admit(&self, role: &str, target: &str) -> Result<Option<String>, GuardError> {
+        let target = if target.starts_with('?') { &format!("/{target}") } else { target };
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let interaction = Interaction::parse(&self.definitions, &http::Method::GET, path, query).unwrap();
         let path = CanonicalPath::parse(path).unwrap();
@@ -67,8 +87,12 @@ impl Fixture {
     }
 
     fn link(&self, address: &str, searched: Option<&str>) -> Option<String> {
+        self.link_of("desk", address, searched)
+    }
+
+    fn link_of(&self, role: &str, address: &str, searched: Option<&str>) -> Option<String> {
         let (path, query) = address.split_once('?').map_or((address, None), |(path, query)| (path, Some(query)));
-        self.guard("desk").link(&CanonicalPath::parse(path).unwrap(), query, searched)
+        self.guard(role).link(&CanonicalPath::parse(path).unwrap(), query, searched)
     }
 }
 
@@ -104,27 +128,161 @@ fn l10_a_search_by_what_is_not_shown_as_it_is_is_refused_by_name() {
     }
 }
 
+/// What a role may not ask, and why.
+fn refused(role: &str, target: &str) -> GuardError {
+    Fixture::new().admit(role, target).expect_err(target)
+}
+
+fn hidden(parameter: &str, element: &str) -> GuardError {
+    GuardError::Hidden { parameter: parameter.into(), element: element.into() }
+}
+
+fn unseen(parameter: &str, of: &str) -> GuardError {
+    GuardError::Unseen { parameter: parameter.into(), of: of.into() }
+}
+
+fn rows(parameter: &str, of: &str) -> GuardError {
+    GuardError::Rows { parameter: parameter.into(), of: of.into() }
+}
+
+/// That a request goes upstream with the parameters that it came with.
+#[track_caller]
+fn passes(role: &str, target: &str) {
+    let sent = Fixture::new().admit(role, target).unwrap_or_else(|error| panic!("{target}: {error}"));
+    let asked = query::read(target.split_once('?').unwrap().1.as_bytes()).unwrap();
+    assert_eq!(query::read(sent.unwrap_or_default().as_bytes()).unwrap(), asked, "{target}");
+}
+
 #[test]
-fn l11_what_cannot_be_followed_to_its_elements_is_refused() {
-    let fixture = Fixture::new();
-    for asked in [
-        "organization.name=x",
-        "organization:Organization.name=x",
-        "_has:Observation:patient:code=1",
-        "_filter=birthdate+eq+2001",
-        "_text=x",
-        "_content=x",
-        "_query=x",
-        "_list=1",
-        "ssn=1",
-        "name:text=x",
-        "gender:in=http://example.org/vs",
-        "organization:identifier=1",
-        "_contained=true",
-        "_type=Patient",
+fn l10_a_modifier_is_held_to_what_it_tests() {
+    for target in [
+        "/Observation?code:text=sugar&code:below=http://loinc.org|1&code:not-in=http://example.org/vs&code:not=1",
+        "/Observation?subject:Patient=1&subject:missing=true&subject:identifier=x|1&subject:text=Ada",
+        "/Observation?code-value-concept=1$2&combo-code-value-concept:missing=true",
     ] {
-        assert!(fixture.search(asked).is_err(), "{asked}");
+        passes("ward", target);
     }
+    for (target, refusal) in [
+        ("/Observation?encounter:identifier=1", hidden("encounter", "Observation.encounter.identifier")),
+        ("/Observation?method:text=x", hidden("method", "Observation.method")),
+        ("/Patient?identifier:of-type=x|y|1", hidden("identifier", "Patient.identifier")),
+        ("/Observation?code-value-quantity=1$5", hidden("code-value-quantity", "Observation.valueQuantity")),
+        ("/Observation?combo-value-quantity=5", hidden("combo-value-quantity", "Observation.valueQuantity")),
+    ] {
+        assert_eq!(refused("ward", target), refusal, "{target}");
+    }
+    // What leads through other resources, or is no way to test such a value.
+    for target in [
+        "/Observation?subject:below=1",
+        "/Observation?subject:in=1",
+        "/Observation?subject:Nobody=1",
+        "/Observation?code:Patient=1",
+        "/Observation?code:identifier=1",
+        "/Observation?code-value-concept:text=1$2",
+        "/Observation?about:above=1",
+    ] {
+        assert!(matches!(refused("ward", target), GuardError::Modifier { .. }), "{target}");
+    }
+    let texts = "/Observation?subject:text=Ada";
+    assert_eq!(Fixture::new().admit("ward", texts).unwrap().as_deref(), Some("subject%3Atext=Ada"));
+    assert_eq!(refused("desk", texts), hidden("subject", "Observation.subject.display"));
+}
+
+#[test]
+fn l10_a_parameter_of_the_servers_own_is_held_to_what_the_endpoint_says_that_it_tests() {
+    passes("ward", "/Patient?nickname=Ada&nickname:exact=Ada&_sort=-nickname");
+    passes("ward", "/Observation?subject:Patient.nickname=Ada&about=Patient/1&about:Patient=1");
+    assert_eq!(refused("ward", "/Patient?ssn=1"), hidden("ssn", "Patient.identifier"));
+    assert_eq!(refused("ward", "/Observation?patient.ssn=1"), hidden("ssn", "Patient.identifier"));
+    assert!(matches!(refused("ward", "/Observation?about.name=1"), GuardError::Unfollowed { .. }));
+    assert!(matches!(refused("ward", "/Patient?undeclared=1"), GuardError::Unknown { .. }));
+    assert!(matches!(refused("ward", "/Observation?nickname=1"), GuardError::Unknown { .. }));
+}
+
+#[test]
+fn l11_a_chain_is_followed_through_the_types() {
+    for target in [
+        "/Observation?patient.name=Ada&subject:Patient.gender=female",
+        "/Observation?subject:Patient.organization.partof.name:exact=x",
+        "/Observation?subject.gender=female",
+        "/Patient?_has:Observation:patient:code=1&_has:Observation:subject:code:in=http://example.org/vs",
+        "/Organization?_has:Patient:organization:_has:Observation:patient:status=final",
+        "/Location?near=1|2|3|km",
+    ] {
+        passes("ward", target);
+    }
+    for (target, refusal) in [
+        ("/Observation?patient.birthdate=2001", hidden("birthdate", "Patient.birthDate")),
+        ("/Observation?patient.organization.address=x", hidden("address", "Organization.address")),
+        ("/Patient?_has:Observation:patient:value-quantity=5", hidden("value-quantity", "Observation.valueQuantity")),
+        ("/Patient?general-practitioner.name=x", hidden("general-practitioner", "Patient.generalPractitioner")),
+        // Of Device, Group, Location and Patient each has an identifier.
+        ("/Observation?subject.identifier=1", unseen("subject", "Device")),
+        ("/Observation?performer:Practitioner.name=x", unseen("performer", "Practitioner")),
+        ("/Patient?_has:Condition:patient:code=1", unseen("_has", "Condition")),
+        // A visit that is found tells nothing of the ones that are withheld; what is found by visits does.
+        ("/Observation?encounter.status=planned", rows("encounter", "Encounter")),
+        ("/Patient?_has:Encounter:patient:status=planned", rows("_has", "Encounter")),
+    ] {
+        assert_eq!(refused("ward", target), refusal, "{target}");
+    }
+    for target in [
+        "/Observation?code.name=1",
+        "/Observation?patient:Group.name=1",
+        "/Observation?patient.nothing=1",
+        "/Observation?_has:Patient:organization:name=x",
+        "/Patient?_has:Nobody:patient:code=1",
+        "/Patient?_has:Observation:code:code=1",
+    ] {
+        let refused = refused("ward", target);
+        assert!(matches!(refused, GuardError::Unfollowed { .. } | GuardError::Unknown { .. }), "{target}: {refused}");
+    }
+}
+
+#[test]
+fn l11_what_has_no_elements_is_refused_with_the_reason_wherever_it_stands() {
+    for code in ["_text", "_content", "_query", "_list"] {
+        for target in [
+            format!("/Patient?{code}=x"),
+            format!("/Observation?patient.{code}=x"),
+            format!("/Patient?_has:Observation:patient:{code}=x"),
+            format!("/Patient?_filter={code}+co+x"),
+            format!("/Patient?_sort={code}"),
+        ] {
+            let refused = refused("ward", &target);
+            assert!(matches!(refused, GuardError::Unsupported { parameter, .. } if parameter == code), "{target}");
+        }
+    }
+    let chained = refused("ward", "/Observation?patient._filter=name+eq+x");
+    assert!(matches!(chained, GuardError::Unsupported { parameter: "_filter", .. }));
+    assert!(matches!(refused("ward", "/Patient?_contained=true"), GuardError::Unsupported { .. }));
+}
+
+#[test]
+fn l11_each_path_of_a_filter_is_held_to_the_rule_of_a_parameter() {
+    for target in [
+        "/Observation?_filter=code+eq+1+and+not+(subject:Patient.name+co+%22pet%22)",
+        "/Patient?_filter=_has:Observation:patient:code+eq+1+or+nickname+eq+x",
+        "/Observation?_filter=patient[gender+eq+male].name+eq+x",
+    ] {
+        passes("ward", target);
+    }
+    for (target, refusal) in [
+        (
+            "/Patient?_filter=name+eq+x+or+(gender+eq+male+and+birthdate+eq+2001)",
+            hidden("birthdate", "Patient.birthDate"),
+        ),
+        ("/Observation?_filter=patient[birthdate+eq+2001].name+eq+x", hidden("birthdate", "Patient.birthDate")),
+        ("/Observation?_filter=patient[name+eq+x].birthdate+eq+2001", hidden("birthdate", "Patient.birthDate")),
+        ("/Observation?_filter=subject[name+eq+x].name+eq+x", unseen("subject", "Device")),
+        ("/Observation?_filter=encounter.status+eq+x", rows("encounter", "Encounter")),
+    ] {
+        assert_eq!(refused("ward", target), refusal, "{target}");
+    }
+    assert_eq!(refused("ward", "/Patient?_filter=name+is+x"), GuardError::Filter(FilterError { at: 6 }));
+    // A name out of a value is not repeated.
+    assert!(matches!(refused("ward", "/Patient?_filter=canary+eq+x"), GuardError::Value { .. }));
+    assert!(matches!(refused("ward", "/Patient?_sort=canary"), GuardError::Value { .. }));
 }
 
 #[test]
@@ -136,11 +294,129 @@ fn l12_a_sort_by_what_is_not_shown_is_refused() {
 }
 
 #[test]
-fn l13_nothing_is_included() {
+fn l13_what_is_included_is_named_by_the_types_that_are_seen() {
     let fixture = Fixture::new();
-    for asked in ["_include=Patient:organization", "_revinclude=Observation:subject", "_include:iterate=Patient:link"] {
-        assert!(matches!(fixture.search(asked), Err(GuardError::Unsupported { .. })), "{asked}");
+    for (asked, sent) in [
+        ("/Patient?_include=Patient:organization", "_include=Patient:organization"),
+        (
+            "/Observation?_include=Observation:subject",
+            "_include=Observation:subject:Location&_include=Observation:subject:Patient",
+        ),
+        ("/Observation?_include=Observation:subject:Patient", "_include=Observation:subject:Patient"),
+        ("/Observation?_include=Observation:subject:Device&code=1", "code=1"),
+        ("/Observation?_include=Observation:performer:Practitioner", ""),
+        ("/Patient?_include=*", "_include=Patient:organization"),
+        ("/Patient?_include=Patient:*", "_include=Patient:organization"),
+        ("/Observation?_include:iterate=Organization:partof", "_include:iterate=Organization:partof"),
+        ("/Patient?_revinclude=Observation:subject", "_revinclude=Observation:subject:Patient"),
+        // A visit that is withheld does not come, whoever asks for it.
+        ("/Patient?_revinclude=Encounter:patient", "_revinclude=Encounter:patient"),
+        ("/Observation?_include=Observation:encounter", "_include=Observation:encounter:Encounter"),
+        ("/Organization?_revinclude:iterate=Patient:organization", "_revinclude:iterate=Patient:organization"),
+        ("/Patient?_revinclude=Provenance:target", "refused"),
+    ] {
+        let admitted = fixture.admit("ward", asked);
+        if sent == "refused" {
+            assert_eq!(admitted, Err(unseen("_revinclude", "Provenance")));
+            continue;
+        }
+        let admitted = admitted.unwrap_or_else(|error| panic!("{asked}: {error}")).unwrap_or_default();
+        assert_eq!(admitted.replace("%3A", ":"), sent, "{asked}");
     }
+    let everything = fixture.admit("ward", "/Patient?_revinclude=*").unwrap().unwrap().replace("%3A", ":");
+    let named: Vec<&str> = everything.split('&').map(|part| part.strip_prefix("_revinclude=").unwrap()).collect();
+    let own = ["Encounter:patient", "Encounter:subject:Patient", "Observation:patient", "Observation:subject:Patient"];
+    assert!(own.iter().all(|one| named.contains(one)), "{everything}");
+    let seen = ["Patient", "Observation", "Organization", "Location", "Encounter"];
+    assert!(
+        named
+            .iter()
+            .all(|value| value.split(':').all(|part| !part.starts_with(char::is_uppercase) || seen.contains(&part)))
+    );
+}
+
+#[test]
+fn l13_an_inclusion_tells_of_nothing_that_is_withheld() {
+    for (target, refusal) in [
+        (
+            "/Patient?_include=Patient:general-practitioner",
+            hidden("general-practitioner", "Patient.generalPractitioner"),
+        ),
+        ("/Patient?_include:iterate=Practitioner:organization", unseen("_include", "Practitioner")),
+        ("/Patient?_revinclude=Condition:subject", unseen("_revinclude", "Condition")),
+        // The patient would come without the visit that is withheld, and tell that it is there.
+        ("/Encounter?_include=Encounter:patient", rows("_include", "Encounter")),
+        ("/Encounter?_revinclude=Observation:encounter", rows("_revinclude", "Encounter")),
+        ("/Patient?_revinclude:iterate=Observation:encounter", rows("_revinclude", "Encounter")),
+    ] {
+        assert_eq!(refused("ward", target), refusal, "{target}");
+    }
+    assert_eq!(Fixture::new().admit("ward", "/Encounter?_include=*"), Ok(None));
+    for target in [
+        "/Patient?_include=",
+        "/Patient?_include=Patient",
+        "/Patient?_include=Patient:name",
+        "/Patient?_include=Patient:nothing",
+        "/Patient?_include=Nobody:name",
+        "/Patient?_include=Patient:organization:Patient",
+        "/Patient?_include=Patient:organization:Organization:x",
+        "/Patient?_include=Patient:nickname",
+    ] {
+        assert!(matches!(refused("ward", target), GuardError::Value { .. }), "{target}");
+    }
+}
+
+#[test]
+fn a_search_of_the_system_is_one_of_each_type_that_it_names() {
+    passes("ward", "/?_type=Patient,Observation&_id=1");
+    passes("ward", "/?_type=Patient&name=Ada");
+    passes("ward", "/?_type=Observation,Encounter&patient:Patient.name=Ada&_count=100");
+    for (target, refusal) in [
+        ("/?_type=Patient,Condition&_id=1", unseen("_type", "Condition")),
+        ("/?_type=Patient&_type=Condition&_id=1", unseen("_type", "Condition")),
+        ("/?_type=Patient&birthdate=2001", hidden("birthdate", "Patient.birthDate")),
+        (
+            "/?_type=Patient,Observation&patient.birthdate=1",
+            GuardError::Unknown { parameter: "patient".into(), of: "Patient".into() },
+        ),
+        ("/?_type=Observation,Encounter&patient.birthdate=1", hidden("birthdate", "Patient.birthDate")),
+    ] {
+        assert_eq!(refused("ward", target), refusal, "{target}");
+    }
+    for target in ["/?_id=1", "/", "/Patient/1/*", "/Patient/1/*?_type=Patient"] {
+        assert!(matches!(refused("ward", target), GuardError::Unsupported { .. }), "{target}");
+    }
+    assert!(matches!(refused("ward", "/?_type=canary"), GuardError::Value { .. }));
+    // Another server may take the types for those that are searched.
+    assert!(matches!(refused("ward", "/Patient?_type=Observation"), GuardError::Unsupported { .. }));
+    passes("ward", "/Patient?_type=Patient");
+    passes("clinician", "/?_id=1");
+    passes("clinician", "/Patient/1/*?_type=Condition,Whatever");
+    // Rows of one type are rows of the whole answer.
+    let fixture = Fixture::new();
+    let admitted = fixture.admit("ward", "/?_type=Patient,Encounter&_id=1&_count=1").unwrap().unwrap();
+    assert!(admitted.ends_with("&_count=100"), "{admitted}");
+    assert!(fixture.admit("ward", "/?_type=Patient,Encounter&_summary=count").is_err());
+    assert!(fixture.admit("ward", "/?_type=Patient&_summary=count").is_ok());
+}
+
+#[test]
+fn a_search_in_a_compartment_tests_the_references_to_the_patient() {
+    let fixture = Fixture::new();
+    passes("ward", "/Patient/1/Observation?code=1");
+    assert_eq!(
+        refused("ward", "/Patient/1/Observation?value-quantity=1"),
+        hidden("value-quantity", "Observation.valueQuantity")
+    );
+    assert_eq!(refused("desk", "/Patient/1/Observation"), hidden("performer", "Observation.performer"));
+    assert_eq!(refused("ward", "/Patient/1/Patient"), hidden("link", "Patient.link.other"));
+    for target in ["/Encounter/1/Observation", "/Patient/1/Organization"] {
+        assert!(matches!(refused("ward", target), GuardError::Unsupported { .. }), "{target}");
+    }
+    passes("clinician", "/Encounter/1/Observation?code=1");
+    // The patient is a parameter, too: a short page would tell whether there is a match that is withheld.
+    assert_eq!(fixture.admit("ward", "/Patient/1/Encounter?_count=1").unwrap().as_deref(), Some("_count=100"));
+    assert!(fixture.admit("ward", "/Patient/1/Encounter?_summary=count").is_err());
 }
 
 #[test]
@@ -260,4 +536,45 @@ fn l08_addresses_lead_to_what_the_role_sees_without_what_it_does_not() {
     {
         assert_eq!(link(hidden), None, "{hidden}");
     }
+}
+
+#[test]
+fn l18_pages_of_a_system_or_a_compartment_are_the_searchs_own() {
+    let fixture = Fixture::new();
+    let system = "*Observation_Patient";
+    for (next, searched) in [
+        ("/?_getpages=abc", system),
+        ("/?_type=Patient,Observation&_id=1&page=2", system),
+        ("/Patient/1/Observation?code=1&page=2", "Observation"),
+    ] {
+        let link = fixture.link_of("ward", next, Some(searched)).unwrap_or_else(|| panic!("{next}"));
+        let sent = fixture.admit("ward", &link).unwrap_or_else(|error| panic!("{link}: {error}")).unwrap();
+        assert_eq!(query::read(sent.as_bytes()), query::read(next.split_once('?').unwrap().1.as_bytes()), "{next}");
+        for changed in [link.replace("page", "_offset=1&page"), link.replace("_fieldgate=", "_fieldgate=A")] {
+            assert!(fixture.admit("ward", &changed).is_err(), "{changed}");
+        }
+        assert!(fixture.admit("desk", &link).is_err(), "{link}");
+    }
+    for (address, searched) in [
+        ("/?_getpages=abc", "*Condition_Patient"),
+        ("/?_getpages=abc", "*"),
+        ("/?_type=Patient&page=2", system),
+        ("/?_type=Patient,Observation&birthdate=2001&page=2", system),
+        ("/Patient/1/Observation?page=2", "Patient"),
+        ("/Patient/1/Observation?value-quantity=1&page=2", "Observation"),
+        ("/Encounter/1/Observation?page=2", "Observation"),
+        ("/Patient/1/Condition?page=2", "Condition"),
+    ] {
+        assert_eq!(fixture.link_of("ward", address, Some(searched)), None, "{address} {searched}");
+    }
+    // A page of a type is no page of the system, and the other way round.
+    let of_type = fixture.link_of("ward", "/?_getpages=abc", Some("Patient")).unwrap();
+    assert!(matches!(fixture.admit("ward", &of_type), Err(GuardError::Unsupported { .. })));
+    let own = |address: &str, searched| fixture.link_of("ward", address, Some(searched));
+    assert_eq!(own("/?_type=Patient&name=Ada&birthdate=1", "*Patient").as_deref(), Some("?_type=Patient&name=Ada"));
+    assert_eq!(own("/Patient/1/Observation?code=1", "Observation").as_deref(), Some("/Patient/1/Observation?code=1"));
+    let narrowed = own("/Observation?_include=Observation:subject:Patient", "Observation");
+    assert_eq!(narrowed.as_deref(), Some("/Observation?_include=Observation%3Asubject%3APatient"));
+    let everything = fixture.link_of("clinician", "/?_getpages=abc", Some("*")).unwrap();
+    assert!(fixture.admit("clinician", &everything).is_ok());
 }

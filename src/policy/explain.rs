@@ -118,14 +118,17 @@ fn not_seen(element: &str, resource: &str) -> Explanation {
     Explanation { element: element.to_owned(), cases: vec![case] }
 }
 
+/// What was probably meant by a path below a resource type that names no element, as a sentence.
+pub fn meant(definitions: &Definitions, resource: TypeId, path: &str) -> Option<String> {
+    let problems = super::path::element_path(definitions, resource, path).err()?;
+    problems.into_iter().find_map(|problem| problem.suggestion).map(Into::into)
+}
+
 fn check_known(definitions: &Definitions, type_id: TypeId, element: &str, path: &str) -> Result<(), ExplainError> {
-    match super::path::element_path(definitions, type_id, path) {
-        Ok(_) => Ok(()),
-        Err(problems) => {
-            let suggestion = problems.into_iter().find_map(|problem| problem.suggestion).map(Into::into);
-            Err(ExplainError::Unknown { element: element.to_owned(), suggestion })
-        }
+    if super::path::element_path(definitions, type_id, path).is_ok() {
+        return Ok(());
     }
+    Err(ExplainError::Unknown { element: element.to_owned(), suggestion: meant(definitions, type_id, path) })
 }
 
 struct Explainer<'a> {

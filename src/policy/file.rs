@@ -278,8 +278,11 @@ fn purposes(node: &Node, findings: &mut Findings) -> Vec<Purpose> {
     purposes
 }
 
+/// What a role may that may search: a search of the system is one of each type that it names.
+const SEARCHES: [Interaction; 2] = [Interaction::SearchType, Interaction::SearchSystem];
+
 fn default_may() -> Vec<May> {
-    vec![May::Interaction(Interaction::Read), May::Interaction(Interaction::SearchType)]
+    [Interaction::Read].into_iter().chain(SEARCHES).map(May::Interaction).collect()
 }
 
 fn may(node: &Node, findings: &mut Findings) -> Vec<May> {
@@ -287,7 +290,7 @@ fn may(node: &Node, findings: &mut Findings) -> Vec<May> {
     for item in node.expect_list("may", findings) {
         let Some(code) = item.expect_text("an interaction", findings) else { continue };
         match code {
-            "search" => may.push(May::Interaction(Interaction::SearchType)),
+            "search" => may.extend(SEARCHES.map(May::Interaction)),
             "history" => may.extend(
                 [Interaction::HistoryInstance, Interaction::HistoryType, Interaction::HistorySystem]
                     .map(May::Interaction),

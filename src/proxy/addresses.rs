@@ -21,20 +21,20 @@ pub(super) struct Links {
     role: Role,
     /// Where the caller reaches the endpoint, without a slash at the end.
     public: String,
-    /// The resource type that the request has searched.
-    searched: Option<Box<str>>,
+    /// What the request has searched.
+    searched: Option<String>,
 }
 
 impl Links {
     pub(super) fn new(gateway: &Arc<Gateway>, decided: &Decided) -> Self {
-        let Decided { endpoint, caller, permit, public, searched, .. } = decided;
+        let Decided { endpoint, caller, permit, public, admission, .. } = decided;
         Self {
             gateway: Arc::clone(gateway),
             endpoint: Arc::clone(endpoint),
             caller: caller.clone(),
             role: permit.role().clone(),
             public: public.clone(),
-            searched: searched.clone(),
+            searched: admission.searched.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::access::Scope;
+use crate::guard::Declared;
 use crate::model::Role;
 use crate::net::address::{CanonicalPath, PathError};
 use crate::net::upstream::Upstream;
@@ -28,6 +29,8 @@ pub struct Endpoint {
     /// Names of parameters in which the upstream keeps the state of a search between its pages, besides those of common
     /// servers.
     pub page_parameters: Vec<Box<str>>,
+    /// Search parameters of the upstream's own, with what they test.
+    pub search_parameters: Declared,
 }
 
 /// What an upstream serves.

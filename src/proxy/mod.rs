@@ -106,8 +106,6 @@ struct Decided {
     headers: HeaderMap,
     /// Where the caller reaches the endpoint, without a slash at the end.
     public: String,
-    /// The resource type that is searched.
-    searched: Option<Box<str>>,
     /// Whether an answer is a version of what is at its address.
     versioned: bool,
     /// Under which conditions it is to be answered.
@@ -220,7 +218,7 @@ async fn decide<B: Body<Data = Bytes>>(
         interaction: wanted.fhir(),
         path: &below,
         query: head.uri.query(),
-        form: body.as_ref().filter(|_| wanted.kind() == Kind::SearchType).map(|form| &*form.bytes),
+        form: body.as_ref().filter(|_| wanted.is_search()).map(|form| &*form.bytes),
         if_none_exist: conditions.if_none_exist.is_some(),
     };
     let admission = guard.admit(asked).map_err(Refusal::Guard)?;
@@ -240,7 +238,6 @@ async fn decide<B: Body<Data = Bytes>>(
         headers: forwardable_request_headers(&head.headers),
         public,
         batch,
-        searched: wanted.searched(),
         versioned: wanted.is_versioned(),
         conditions,
         write,
@@ -444,6 +441,7 @@ impl Gateway {
                 generation: self.policy.generation(),
             },
             page_parameters: &endpoint.page_parameters,
+            declared: &endpoint.search_parameters,
             most_count: self.limits.count,
         })
     }

@@ -237,11 +237,15 @@ impl Refusal {
             }
             Self::Guard(error) => match error {
                 GuardError::Query(QueryError::TooMany) => (StatusCode::UNPROCESSABLE_ENTITY, Issue::TooCostly, "query"),
-                GuardError::Query(_) | GuardError::Name(_) => (StatusCode::BAD_REQUEST, Issue::Structure, "query"),
+                GuardError::Query(_) | GuardError::Name(_) | GuardError::Filter(_) => {
+                    (StatusCode::BAD_REQUEST, Issue::Structure, "query")
+                }
                 GuardError::Format => (StatusCode::NOT_ACCEPTABLE, Issue::NotSupported, "not-acceptable"),
                 GuardError::Value { .. } => (StatusCode::BAD_REQUEST, Issue::Value, "query"),
                 GuardError::Unknown { .. } => (StatusCode::FORBIDDEN, Issue::NotSupported, "search-unknown"),
-                GuardError::Hidden { .. } => (StatusCode::FORBIDDEN, Issue::Forbidden, "search-hidden"),
+                GuardError::Hidden { .. } | GuardError::Unseen { .. } | GuardError::Rows { .. } => {
+                    (StatusCode::FORBIDDEN, Issue::Forbidden, "search-hidden")
+                }
                 GuardError::Modifier { .. } | GuardError::Unfollowed { .. } | GuardError::Unsupported { .. } => {
                     (StatusCode::FORBIDDEN, Issue::NotSupported, "search-unsupported")
                 }

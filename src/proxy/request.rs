@@ -80,14 +80,14 @@ impl Wanted {
         self.fhir().map_or(Kind::Read, |interaction| interaction.kind)
     }
 
+    pub(super) fn is_search(&self) -> bool {
+        matches!(self.kind(), Kind::SearchType | Kind::SearchSystem)
+    }
+
     /// Whether an answer is a version of what is at the address.
     pub(super) fn is_versioned(&self) -> bool {
         let kinds = [Kind::Read, Kind::Vread, Kind::Update, Kind::Patch];
         self.fhir().is_some_and(|interaction| kinds.contains(&interaction.kind))
-    }
-
-    pub(super) fn searched(&self) -> Option<Box<str>> {
-        self.fhir().filter(|interaction| interaction.kind == Kind::SearchType)?.resource_type.clone()
     }
 
     /// The resource type and the id that the request names.
@@ -105,23 +105,17 @@ fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -
     let slash = if below.as_str().ends_with('/') && !below.segments().is_empty() { "/" } else { "" };
     let path = format!("{}{slash}", below.segments().join("/"));
     let query = head.uri.query();
-    // Some servers have the pages of every search at their root; a page link says what it is a page of.
+    // Some servers have the pages of every search at their root; the link to one of a type's says so.
     let page_of = query.and_then(paging::claimed_type).filter(|_| below.segments().is_empty());
     let page_of = page_of.filter(|claimed| definitions.resource(claimed).is_some());
     let path = page_of.unwrap_or(&path);
     let found = Interaction::parse(definitions, &head.method, path, query).map_err(Refusal::Interaction)?;
     match found.kind {
-        Kind::SearchType if found.compartment.is_none() => Ok(found),
-        Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
-        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => Ok(found),
-        Kind::Batch => Ok(found),
-        Kind::Transaction
-        | Kind::SearchType
-        | Kind::SearchSystem
-        | Kind::HistoryInstance
-        | Kind::HistoryType
-        | Kind::HistorySystem
-        | Kind::Operation => Err(Refusal::Guard(GuardError::Interaction { interaction: found.kind.as_str() })),
+        Kind::SearchType | Kind::SearchSystem | Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
+        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete | Kind::Batch => Ok(found),
+        Kind::Transaction | Kind::HistoryInstance | Kind::HistoryType | Kind::HistorySystem | Kind::Operation => {
+            Err(Refusal::Guard(GuardError::Interaction { interaction: found.kind.as_str() }))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use fieldgate::access::Scope;
 use fieldgate::audit::{self, Journal};
 use fieldgate::fhir::Definitions;
-use fieldgate::guard::PageKey;
+use fieldgate::guard::{Declared, PageKey};
 use fieldgate::identity::{self, Fetch, FetchError, Identity, RoleMap, RoleRule};
 use fieldgate::metrics::Metrics;
 use fieldgate::model::Role;
@@ -69,12 +69,14 @@ pub(crate) struct Setup {
     /// The gateway file's `rate`.
     pub(crate) rate: Option<&'static str>,
     pub(crate) policy: String,
+    /// The search parameters of the upstream's own.
+    pub(crate) declared: Declared,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { drain_timeout: Duration::from_secs(5), ..Limits::default() };
-        Self { limits, upstream: String::new(), rate: None, policy: POLICY.to_owned() }
+        Self { limits, upstream: String::new(), rate: None, policy: POLICY.to_owned(), declared: Declared::default() }
     }
 }
 
@@ -183,7 +185,7 @@ impl Running {
 
 /// One generation of configuration.
 pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gateway {
-    let Setup { limits, upstream: more, rate, policy } = setup;
+    let Setup { limits, upstream: more, rate, policy, declared } = setup;
     let callers = ["desk", "billing", "clinician", "both", "nobody"];
     let keys: String = callers
         .iter()
@@ -215,6 +217,7 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
             scope: Scope::new(None, None, None, rate.map(yaml)).unwrap(),
             public_url: None,
             page_parameters: Vec::new(),
+            search_parameters: declared.clone(),
         })
     };
     let documents = vec![(PathPattern::parse("/v1/members/{id}").unwrap(), "member-record".into())];

@@ -57,10 +57,10 @@ struct Search<'a> {
     criteria: Vec<Criterion>,
     /// The parameter to sort by, and whether descending.
     sort: Vec<(&'static Parameter, bool)>,
-    /// `_include` parameters of the matches.
-    include: Vec<&'static Parameter>,
-    /// `_revinclude`: a type and its parameter.
-    reverse: Vec<(&'a str, &'static Parameter)>,
+    /// `_include` of the matches.
+    include: Vec<Inclusion<'a>>,
+    /// `_revinclude` of the matches.
+    reverse: Vec<Inclusion<'a>>,
     elements: Option<Vec<&'a str>>,
     count_only: bool,
     count: usize,
@@ -96,8 +96,8 @@ impl<'a> Search<'a> {
                 },
                 "_elements" => search.elements = Some(value.split(',').collect()),
                 "_sort" => search.sort = value.split(',').map(|by| sort_by(of, by)).collect::<Result<_, _>>()?,
-                "_include" => search.include.push(include(of, value)?.1),
-                "_revinclude" => search.reverse.push(include("", value)?),
+                "_include" => search.include.push(Inclusion::parse(of, value)?),
+                "_revinclude" => search.reverse.push(Inclusion::parse("", value)?),
                 _ => search.criteria.push(Criterion::parse(of, name, value)?),
             }
         }
@@ -175,20 +175,21 @@ impl<'a> Search<'a> {
                 found.push(resource);
             }
         };
-        for parameter in &self.include {
-            for reference in page.iter().flat_map(|one| values(one, parameter.paths)) {
+        for inclusion in &self.include {
+            for reference in page.iter().flat_map(|one| values(one, inclusion.by.paths)) {
                 let target = reference.get("reference").and_then(Value::as_str).and_then(|text| text.split_once('/'));
+                let target = target.filter(|(of, _)| inclusion.leads_to(of));
                 if let Some(resource) = target.and_then(|(of, id)| population.get(of, id)) {
                     add(resource);
                 }
             }
         }
-        for (of, parameter) in &self.reverse {
+        for Inclusion { from, by, .. } in self.reverse.iter().filter(|inclusion| inclusion.leads_to(self.of)) {
             let names: Vec<String> = page.iter().map(|one| full_url("", one).trim_start_matches('/').into()).collect();
             let refers = |reference: &&Value| {
                 reference.get("reference").and_then(Value::as_str).is_some_and(|text| names.iter().any(|n| n == text))
             };
-            population.of_type(of).filter(|one| values(one, parameter.paths).iter().any(refers)).for_each(&mut add);
+            population.of_type(from).filter(|one| values(one, by.paths).iter().any(refers)).for_each(&mut add);
         }
         found
     }
@@ -227,10 +228,27 @@ fn sort_key(resource: &Value, by: &Parameter) -> String {
     text.map(|text| text.as_str().map_or_else(|| text.to_string(), str::to_lowercase)).unwrap_or_default()
 }
 
-/// The type and parameter of `Type:parameter`, which must be of `of` where that is not empty.
-fn include<'a>(of: &str, value: &'a str) -> Result<(&'a str, &'static Parameter), Refused> {
-    let refused = || Refused(format!("Invalid _include parameter value: \"{value}\""));
-    let (source, name) = value.split_once(':').ok_or_else(refused)?;
-    let found = parameter(source, name).filter(|found| found.kind == Kind::Reference).ok_or_else(refused)?;
-    if knows(source) && (of.is_empty() || of == source) { Ok((source, found)) } else { Err(refused()) }
+/// `Type:parameter` or `Type:parameter:Target`.
+struct Inclusion<'a> {
+    /// The type whose references are followed.
+    from: &'a str,
+    by: &'static Parameter,
+    /// The only type that they are followed to.
+    target: Option<&'a str>,
+}
+
+impl<'a> Inclusion<'a> {
+    /// Its type must be `of` where that is not empty.
+    fn parse(of: &str, value: &'a str) -> Result<Self, Refused> {
+        let refused = || Refused(format!("Invalid _include parameter value: \"{value}\""));
+        let (from, rest) = value.split_once(':').ok_or_else(refused)?;
+        let (name, target) = rest.split_once(':').map_or((rest, None), |(name, target)| (name, Some(target)));
+        let by = parameter(from, name).filter(|found| found.kind == Kind::Reference).ok_or_else(refused)?;
+        let known = knows(from) && (of.is_empty() || of == from) && target.is_none_or(knows);
+        if known { Ok(Self { from, by, target }) } else { Err(refused()) }
+    }
+
+    fn leads_to(&self, of: &str) -> bool {
+        self.target.is_none_or(|target| target == of)
+    }
 }

@@ -1,24 +1,34 @@
 //! Search parameters: a caller may ask about nothing that its role does not see (L10 to L15).
 //!
 //! A search answers "does this resource have that value" even where the value itself is withheld. So each element that a
-//! parameter tests, or sorts by, must be shown as it is. What cannot be followed to its elements is refused, never let
-//! through on trust. A role from which nothing is withheld may ask anything.
+//! parameter tests, or sorts by, must be shown as it is, for each type on the way to it. What cannot be followed to its
+//! elements is refused, never let through on trust. A role from which nothing is withheld may ask anything.
 
-use super::GuardError;
+mod chain;
+mod declared;
+mod filter;
+mod include;
+mod scope;
+mod tested;
+
+pub use self::declared::Declared;
+
+pub(super) use self::scope::Scope;
+
+use self::include::Way;
 use super::paging;
 use super::query::Parameter;
-use crate::fhir::Definitions;
-use crate::fhir::definitions::{Mapping, SearchParameter};
-use crate::fhir::search::{Control, Link, Modifier, ParameterName, Test};
-use crate::policy::RoleView;
+use super::{Guard, GuardError};
+use crate::fhir::TypeId;
+use crate::fhir::search::{Control, ParameterName, Test};
 
 /// What happens to a parameter on its way to the upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It goes upstream as it is.
     Pass,
-    /// It goes upstream with another value.
-    Replace(String),
+    /// It goes upstream with other values, once for each; with none it stays behind.
+    Replace(Vec<String>),
     /// It stays behind: the gateway sees to it, or the answer may lack what it asks for.
     Drop,
     /// It holds the state of a search between pages, which only a page link may.
@@ -28,28 +38,67 @@ pub(super) enum Fate {
 /// The rules for the parameters of one search.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
-    pub(super) view: &'a RoleView,
-    pub(super) definitions: &'a Definitions,
-    /// The resource type that is searched.
-    pub(super) resource: &'a str,
-    /// Names of page parameters besides the known ones.
-    pub(super) page_parameters: &'a [Box<str>],
-    /// The most matches that a page may be asked to hold.
-    pub(super) most_count: u32,
+    pub(super) guard: &'a Guard<'a>,
+    /// What is searched.
+    pub(super) scope: &'a Scope,
 }
 
 impl Rules<'_> {
     /// What happens to a parameter of the search, decoded.
     pub(super) fn parameter(&self, name: &str, value: &str) -> Result<Fate, GuardError> {
-        if paging::is_state(name, self.page_parameters) {
+        if paging::is_state(name, self.guard.page_parameters) {
             return Ok(Fate::State);
         }
         match ParameterName::parse(name) {
             Ok(ParameterName::Control(control)) => self.control(control, value),
-            Ok(ParameterName::Test(_)) | Err(_) if !self.view.restricted() => Ok(Fate::Pass),
-            Ok(ParameterName::Test(test)) => self.test(&test).map(|()| Fate::Pass),
+            Ok(ParameterName::Test(_)) | Err(_) if !self.restricted() => Ok(Fate::Pass),
+            Ok(ParameterName::Test(Test { chain, code, modifier: None }))
+                if chain.is_empty() && *code == *"_filter" =>
+            {
+                self.filter(value).map(|()| Fate::Pass)
+            }
+            Ok(ParameterName::Test(test)) => self.test(&self.scope.types, &test).map(|()| Fate::Pass),
             Err(error) => Err(GuardError::Name(error)),
         }
+    }
+
+    /// Whether the role may look through what is searched at all; a compartment tests the references that lead to it.
+    pub(super) fn may_look(&self) -> Result<(), GuardError> {
+        if !self.restricted() {
+            return Ok(());
+        }
+        if self.scope.types.is_empty() {
+            return Err(GuardError::Unsupported { parameter: "a search of all types", instead: NAME_TYPES });
+        }
+        for of in &self.scope.types {
+            if !self.guard.view.sees(*of) {
+                let parameter = if self.scope.is_system() { "_type" } else { "the search" };
+                return Err(GuardError::Unseen { parameter: parameter.into(), of: self.name(*of).into() });
+            }
+        }
+        match self.scope.compartment.as_deref() {
+            None => Ok(()),
+            Some("Patient") => self.scope.types.iter().try_for_each(|of| self.of_a_patient(*of)),
+            Some(_) => Err(GuardError::Unsupported { parameter: "this compartment", instead: BY_PARAMETERS }),
+        }
+    }
+
+    fn of_a_patient(&self, of: TypeId) -> Result<(), GuardError> {
+        let name = self.name(of);
+        let Some(codes) = self.guard.definitions.patient_parameters(name) else {
+            return Err(GuardError::Unsupported { parameter: "this compartment", instead: BY_PARAMETERS });
+        };
+        // A Patient is in its own compartment by its id besides.
+        let own = (name == "Patient").then_some("_id");
+        codes.iter().chain(own).try_for_each(|code| self.parameter_of(of, code, None))
+    }
+
+    fn restricted(&self) -> bool {
+        self.guard.view.restricted()
+    }
+
+    fn name(&self, of: TypeId) -> &'static str {
+        self.guard.definitions.get(of).name
     }
 
     fn control(&self, control: Control, value: &str) -> Result<Fate, GuardError> {
@@ -59,7 +108,7 @@ impl Rules<'_> {
         if control == Control::Count {
             return self.count(value);
         }
-        if !self.view.restricted() {
+        if !self.restricted() {
             return Ok(Fate::Pass);
         }
         match control {
@@ -70,33 +119,38 @@ impl Rules<'_> {
                 "none" | "estimate" | "accurate" => Ok(Fate::Pass),
                 _ => Err(GuardError::Value { parameter: "_total", takes: "none, estimate or accurate" }),
             },
-            Control::Include { .. } => Err(GuardError::Unsupported { parameter: "_include", instead: SEARCH_ITSELF }),
-            Control::RevInclude { .. } => {
-                Err(GuardError::Unsupported { parameter: "_revinclude", instead: SEARCH_ITSELF })
-            }
+            Control::Include { iterate } => self.include(Way::There, iterate, value).map(Fate::Replace),
+            Control::RevInclude { iterate } => self.include(Way::Back, iterate, value).map(Fate::Replace),
             Control::Contained => Err(GuardError::Unsupported { parameter: "_contained", instead: LEAVE_OUT }),
             Control::ContainedType => Err(GuardError::Unsupported { parameter: "_containedType", instead: LEAVE_OUT }),
-            Control::Type => Err(GuardError::Unsupported { parameter: "_type", instead: "search each type by itself" }),
+            Control::Type => self.types(value),
             Control::Since => Err(GuardError::Unsupported { parameter: "_since", instead: "use _lastUpdated" }),
             Control::At => Err(GuardError::Unsupported { parameter: "_at", instead: LEAVE_OUT }),
             Control::Count | Control::Format | Control::Pretty => Ok(Fate::Drop),
         }
     }
 
+    /// The types of a search of the system are those that are searched; in another a server may read them or not.
+    fn types(&self, value: &str) -> Result<Fate, GuardError> {
+        if named_types(self.guard, value)?.iter().all(|of| self.scope.types.contains(of)) {
+            return Ok(Fate::Pass);
+        }
+        Err(GuardError::Unsupported { parameter: "_type", instead: "search each type by itself" })
+    }
+
     /// Asks for the largest page where a short one would answer for rows that are withheld: whether another page follows a
-    /// search by patient and code says that there is a match, seen or not (L09).
+    /// search by patient and code says that there is a match, seen or not (L09). A compartment is such a parameter, too.
     pub(super) fn widen(&self, admitted: &mut Vec<Parameter>) {
         let tests = |(name, _): &Parameter| matches!(ParameterName::parse(name), Ok(ParameterName::Test(_)));
-        if !self.counts() && admitted.iter().any(tests) {
+        if !self.counts() && (self.scope.compartment.is_some() || admitted.iter().any(tests)) {
             admitted.retain(|(name, _)| name != "_count");
-            admitted.push(("_count".to_owned(), self.most_count.to_string()));
+            admitted.push(("_count".to_owned(), self.guard.most_count.to_string()));
         }
     }
 
     /// Whether the number of matches may be told: it would tell of rows that are withheld (L09).
     fn counts(&self) -> bool {
-        let type_id = self.definitions.resource(self.resource);
-        !self.view.restricted() || type_id.is_some_and(|id| !self.view.has_rows(id))
+        !self.restricted() || !self.scope.types.iter().any(|of| self.guard.view.has_rows(*of))
     }
 
     /// A page of none is a count.
@@ -105,7 +159,9 @@ impl Rules<'_> {
         match wanted {
             None => Err(GuardError::Value { parameter: "_count", takes: "a whole number" }),
             Some(0) if !self.counts() => Err(COUNT_IS_WITHHELD),
-            Some(number) if number > u64::from(self.most_count) => Ok(Fate::Replace(self.most_count.to_string())),
+            Some(number) if number > u64::from(self.guard.most_count) => {
+                Ok(Fate::Replace(vec![self.guard.most_count.to_string()]))
+            }
             Some(_) => Ok(Fate::Pass),
         }
     }
@@ -123,61 +179,29 @@ impl Rules<'_> {
 
     /// The order of what is found tells of what it is sorted by (L12).
     fn sort(&self, value: &str) -> Result<(), GuardError> {
-        value.split(',').try_for_each(|key| {
-            let code = key.strip_prefix('-').unwrap_or(key);
-            match ParameterName::parse(code) {
-                Ok(ParameterName::Test(Test { chain, code, modifier: None })) if chain.is_empty() => self.code(&code),
-                _ => {
-                    Err(GuardError::Value { parameter: "_sort", takes: "search parameters, each with or without a -" })
-                }
+        let malformed = GuardError::Value { parameter: "_sort", takes: SORT };
+        value.split(',').try_for_each(|key| match ParameterName::parse(key.strip_prefix('-').unwrap_or(key)) {
+            Ok(ParameterName::Test(test)) if test.chain.is_empty() && test.modifier.is_none() => {
+                self.test(&self.scope.types, &test).map_err(|error| match error {
+                    // What stands in a value is not repeated.
+                    GuardError::Unknown { .. } => malformed.clone(),
+                    error => error,
+                })
             }
+            _ => Err(malformed.clone()),
         })
-    }
-
-    fn test(&self, test: &Test) -> Result<(), GuardError> {
-        match test.chain.first() {
-            None => {}
-            Some(Link::Forward { .. }) => {
-                return Err(GuardError::Unsupported { parameter: "a chained parameter", instead: SEARCH_ITSELF });
-            }
-            Some(Link::Reverse { .. }) => {
-                return Err(GuardError::Unsupported { parameter: "_has", instead: SEARCH_ITSELF });
-            }
-        }
-        match &test.modifier {
-            // Each of them tests the very elements that the parameter tests without it.
-            None | Some(Modifier::Exact | Modifier::Contains | Modifier::Missing | Modifier::Not) => {}
-            Some(_) => return Err(GuardError::Modifier { parameter: test.code.clone() }),
-        }
-        self.code(&test.code)
-    }
-
-    fn code(&self, code: &str) -> Result<(), GuardError> {
-        let Some(parameter) = self.definitions.search_parameter(self.resource, code) else {
-            return Err(GuardError::Unknown { parameter: code.into(), of: self.resource.into() });
-        };
-        match parameter.mapping {
-            Mapping::Plain if !parameter.elements.is_empty() => self.plain(parameter),
-            Mapping::Plain | Mapping::Composite | Mapping::Special | Mapping::Opaque | Mapping::Unknown => {
-                Err(GuardError::Unfollowed { parameter: code.into() })
-            }
-        }
-    }
-
-    fn plain(&self, parameter: &SearchParameter) -> Result<(), GuardError> {
-        let type_id = self.definitions.resource(self.resource);
-        let shown = |path: &str| type_id.is_some_and(|id| self.view.shows_all(self.definitions, id, path));
-        match parameter.elements.iter().find(|path| !shown(path)) {
-            Some(path) => Err(GuardError::Hidden {
-                parameter: parameter.code.into(),
-                element: format!("{}.{path}", self.resource).into(),
-            }),
-            None => Ok(()),
-        }
     }
 }
 
-const SEARCH_ITSELF: &str = "search the other type by itself";
+/// The types that a `_type` names.
+pub(super) fn named_types(guard: &Guard<'_>, value: &str) -> Result<Vec<TypeId>, GuardError> {
+    let unknown = || GuardError::Value { parameter: "_type", takes: "resource types of FHIR R4, joined by commas" };
+    value.split(',').map(|name| guard.definitions.resource(name).ok_or_else(unknown)).collect()
+}
+
+const SORT: &str = "search parameters of the type that is searched, each with or without a -";
+const NAME_TYPES: &str = "name them: _type=Patient,Observation";
+const BY_PARAMETERS: &str = "search the type by its own parameters";
 const LEAVE_OUT: &str = "leave it out";
 const COUNT_IS_WITHHELD: GuardError =
     GuardError::Unsupported { parameter: "a count of matches", instead: "ask for the matches" };

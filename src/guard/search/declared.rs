@@ -1,0 +1,28 @@
+//! Search parameters of a server's own, with the elements that the gateway file says they test.
+
+use std::collections::BTreeMap;
+
+use crate::fhir::TypeId;
+
+/// The search parameters that an endpoint declares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared(BTreeMap<TypeId, BTreeMap<Box<str>, Elements>>);
+
+/// Paths below a type, at least one.
+type Elements = Box<[Box<str>]>;
+
+impl Declared {
+    /// Takes a parameter of a type in, with the paths below the type of every element that it tests. One without
+    /// elements stays unknown.
+    pub fn insert(&mut self, of: TypeId, code: &str, elements: impl IntoIterator<Item = Box<str>>) {
+        let elements: Elements = elements.into_iter().collect();
+        if !elements.is_empty() {
+            self.0.entry(of).or_default().insert(code.into(), elements);
+        }
+    }
+
+    /// A parameter's code and the elements that it tests.
+    pub(super) fn get(&self, of: TypeId, code: &str) -> Option<(&str, &[Box<str>])> {
+        self.0.get(&of)?.get_key_value(code).map(|(code, elements)| (&**code, &**elements))
+    }
+}
