@@ -255,6 +255,7 @@ async fn pass_on(
         today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
         secret: gateway.secret.clone(),
         addresses: Some(Arc::clone(&links) as _),
+        bounds: None,
     };
     let fields = headers::of_answer(response.headers(), is_fhir, &*links);
     let wants_head = opened.account.method == Method::HEAD;
