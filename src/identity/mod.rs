@@ -11,6 +11,7 @@ mod jwk;
 mod jws;
 mod key_source;
 mod role;
+mod scope;
 pub mod token;
 
 use std::fs;
@@ -216,6 +217,8 @@ impl Identity {
                     certificate,
                     api_key: Some(name.to_owned()),
                     purposes: None,
+                    scopes: None,
+                    patient: None,
                 })
             }
             None => {
@@ -232,6 +235,8 @@ impl Identity {
                     certificate: Some(identity),
                     api_key: None,
                     purposes: None,
+                    scopes: None,
+                    patient: None,
                 })
             }
         }
@@ -344,6 +349,7 @@ fn issuer(config: &token::Config, base: &Path, fetch: &Arc<dyn Fetch>) -> Result
         bound: config.bound,
         leeway: SignedDuration::from_secs(config.leeway.as_secs()),
         purpose_claim: purpose_claim.to_vec(),
+        scopes: config.scopes,
     })
 }
 

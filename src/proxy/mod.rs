@@ -42,7 +42,7 @@ use crate::model::{Caller, Connection, Role};
 use crate::net::address::CanonicalPath;
 use crate::net::header::forwardable_request_headers;
 use crate::net::upstream::UpstreamBody;
-use crate::policy::{Permit, Policy};
+use crate::policy::{self, Bearer, Permit, Policy, Reach};
 use crate::redact::transform::{Given, Secret};
 
 pub use self::body::{Answer, Ended};
@@ -93,6 +93,7 @@ pub struct Arrival {
 /// What was decided of a request.
 struct Decided {
     endpoint: Arc<Endpoint>,
+    /// The name that page links are bound to.
     caller: String,
     permit: Permit,
     admission: Admission,
@@ -180,17 +181,25 @@ async fn decide(
         return Err(Refusal::NotAcceptable);
     }
     let allowed = caller.purposes.as_deref();
-    let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, wanted.asked());
-    let permit = decision.map_err(Refusal::Policy)?;
+    let base = endpoint.upstream.base().as_str();
+    let bearer = Bearer { scopes: caller.scopes.as_ref(), patient: caller.patient.as_deref(), base: Some(base) };
+    let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, bearer, wanted.asked());
+    let permit = decision.map_err(|denied| match denied {
+        // Another patient looks like one who is not there.
+        policy::Denied::OtherPatient => Refusal::Absent,
+        denied => Refusal::Policy(denied),
+    })?;
     account.purpose = Some(permit.purpose());
 
     let form = request::form(&gateway.limits, &head, body).await?;
-    let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
+    let reach = permit.reach().map(Arc::as_ref);
+    let name = bound_name(&caller.name, reach);
+    let guard = gateway.guard(&endpoint, &name, &role, reach).ok_or(Refusal::Role)?;
     let asked =
         guard::Asked { interaction: wanted.fhir(), path: &below, query: head.uri.query(), form: form.as_deref() };
-    let admission = guard.admit(asked).map_err(Refusal::Guard)?;
+    let admission = guard.admit_within(reach, asked).map_err(Refusal::Guard)?;
     Ok(Decided {
-        caller: caller.name.clone(),
+        caller: name,
         permit,
         admission,
         headers: forwardable_request_headers(&head.headers),
@@ -255,7 +264,7 @@ async fn pass_on(
         today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
         secret: gateway.secret.clone(),
         addresses: Some(Arc::clone(&links) as _),
-        bounds: None,
+        bounds: decided.permit.reach().map(|reach| Arc::clone(reach.bounds())),
     };
     let fields = headers::of_answer(response.headers(), is_fhir, &*links);
     let wants_head = opened.account.method == Method::HEAD;
@@ -315,6 +324,12 @@ fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &Header
     role.cloned().ok_or(Refusal::Role)
 }
 
+/// What page links of a caller are bound to: its name and, where its requests reach less far than its role, how far.
+fn bound_name(caller: &str, reach: Option<&Reach>) -> String {
+    // INVARIANT: no name of a caller has a line break, so no two of them are one.
+    reach.map_or_else(|| caller.to_owned(), |reach| format!("{caller}\n{}", reach.name()))
+}
+
 /// Where a caller reaches an endpoint, without a slash at the end.
 fn public_url(endpoint: &Endpoint, authority: &str, secure: bool) -> String {
     let url = match &endpoint.public_url {
@@ -334,9 +349,16 @@ impl Gateway {
     }
 
     /// The guard of a caller's requests in a role; `None` where the policy has no such role.
-    fn guard<'a>(&'a self, endpoint: &'a Endpoint, caller: &'a str, role: &'a Role) -> Option<Guard<'a>> {
+    fn guard<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        caller: &'a str,
+        role: &'a Role,
+        reach: Option<&Reach>,
+    ) -> Option<Guard<'a>> {
+        let view = self.policy.role(role)?;
         Some(Guard {
-            view: self.policy.role(role)?,
+            view: if reach.is_some() { view.bounded() } else { view },
             definitions: &self.definitions,
             page_key: &self.page_key,
             bound: Bound {
