@@ -192,6 +192,16 @@ impl Identity {
         self.issuers.iter().any(|known| known.name == issuer)
     }
 
+    /// The issuers whose tokens count, in the order of the gateway file, and where they publish their keys: told where
+    /// that is below their own name, which they are known by to everyone.
+    pub fn issuers(&self) -> impl Iterator<Item = (&str, Option<&Url>)> {
+        self.issuers.iter().map(|issuer| {
+            let own = Url::parse(&issuer.name).ok();
+            let public = |keys: &&Url| keys.scheme() == "https" && own.is_some_and(|own| own.origin() == keys.origin());
+            (issuer.name.as_str(), issuer.keys.url().filter(public))
+        })
+    }
+
     /// Whether an API key has this name.
     pub fn knows_api_key(&self, name: &str) -> bool {
         self.api_keys.as_ref().is_some_and(|keys| keys.has(name))

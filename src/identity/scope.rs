@@ -32,11 +32,10 @@ pub(super) fn of(claims: &Map<String, Value>) -> Option<Scopes> {
 /// all the same, of no level.
 fn resources(word: &str) -> Option<(Option<Level>, &str)> {
     let (level, rest) = word.split_once('/')?;
-    let known = [Level::Patient, Level::User, Level::System];
-    if !known.iter().any(|known| known.as_str().eq_ignore_ascii_case(level)) {
+    if !Level::ALL.iter().any(|known| known.as_str().eq_ignore_ascii_case(level)) {
         return None;
     }
-    Some((known.into_iter().find(|known| known.as_str() == level), rest))
+    Some((Level::ALL.into_iter().find(|known| known.as_str() == level), rest))
 }
 
 /// `Observation.rs?category=laboratory`, `*.read`; `None` where it can't be read.

@@ -70,6 +70,9 @@ impl Actions {
 }
 
 impl Level {
+    /// Each level.
+    pub const ALL: [Self; 3] = [Self::Patient, Self::User, Self::System];
+
     /// The word that a scope of this level begins with.
     pub fn as_str(self) -> &'static str {
         match self {

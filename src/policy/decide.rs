@@ -125,6 +125,10 @@ impl Policy {
             // Scopes are for resources, and no document is one: where there are some, none allows it.
             Asked::Document(_) if bearer.scopes.is_some() || view.own_compartment() => return Err(Denied::Scope),
             Asked::Document(name) => (view.document(name).ok_or(Denied::NotSeen)?, true, None),
+            // What the server can do is told to each role, and of nobody.
+            Asked::Fhir(interaction) if interaction.kind == Kind::Capabilities => {
+                (&view.capabilities, view.restricted(), None)
+            }
             Asked::Fhir(interaction) => {
                 view.allow(definitions, interaction)?;
                 let reach = reach::reach(view.bounded(), definitions, bearer, interaction)?.map(Arc::new);
@@ -155,10 +159,6 @@ impl RoleView {
     }
 
     fn allow(&self, definitions: &Definitions, interaction: &Interaction) -> Result<(), Denied> {
-        // What the server can do is told to each role.
-        if interaction.kind == Kind::Capabilities {
-            return Ok(());
-        }
         let may = match (interaction.kind, &interaction.operation) {
             (Kind::Operation, Some(operation)) => self.may.contains(&May::Operation(operation.clone())),
             (Kind::Operation, None) => false,

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod belonging;
+mod capabilities;
 mod compile;
 mod condition;
 mod decide;
@@ -44,6 +45,7 @@ use file::RoleText;
 use syntax::Findings;
 use view::{Origin, View};
 
+pub use capabilities::{LET_THROUGH, supported_scopes};
 pub use decide::{Asked, Denied, Permit};
 pub use file::{BreakGlass, May};
 pub use reach::{Bearer, Reach};
@@ -72,6 +74,8 @@ pub struct Policy {
 pub struct RoleView {
     role: CheckedRole,
     plan: Arc<Plan>,
+    /// The plan for what `metadata` answers.
+    capabilities: Arc<Plan>,
     /// The same role where a request reaches less far than it.
     bounded: Option<Box<RoleView>>,
 }
@@ -138,7 +142,12 @@ impl Checked {
     /// # Errors
     /// Where its view is too large to compile.
     pub fn compile(&self, role: &CheckedRole, definitions: &Definitions) -> Result<Plan, Mistakes> {
-        compile::compile(definitions, &role.view).map_err(|error| {
+        self.compile_view(role, &role.view, definitions)
+    }
+
+    /// Compiles the plan of one view of a role.
+    fn compile_view(&self, role: &CheckedRole, view: &View, definitions: &Definitions) -> Result<Plan, Mistakes> {
+        compile::compile(definitions, view).map_err(|error| {
             let mut findings = Findings::new(&self.file);
             role.tell(&error, &mut findings);
             findings.into_mistakes()
@@ -164,8 +173,11 @@ impl Policy {
                 None => plan.clone(),
                 Some(_) => Arc::new(checked.compile(&bounded, definitions)?),
             };
-            let bounded = Some(Box::new(RoleView { role: bounded, plan: bounded_plan, bounded: None }));
-            roles.insert(name, RoleView { role, plan, bounded });
+            let capabilities =
+                Arc::new(checked.compile_view(&role, &capabilities::view(definitions, &role), definitions)?);
+            let bounded =
+                RoleView { role: bounded, plan: bounded_plan, capabilities: capabilities.clone(), bounded: None };
+            roles.insert(name, RoleView { role, plan, capabilities, bounded: Some(Box::new(bounded)) });
         }
         let Checked { file, documents, .. } = checked;
         Ok((Self { file, generation: generation(text), roles, documents }, warnings))

@@ -70,11 +70,6 @@ pub(super) fn reach(
     if bearer.scopes.is_none() && !role.own_compartment {
         return Ok(None);
     }
-    if asked.kind == Kind::Capabilities {
-        let mut bounds = Bounds::new();
-        ["CapabilityStatement", "OperationOutcome"].iter().for_each(|of| bounds.allow(of, None));
-        return Ok(Some(Reach { bounds: Arc::new(bounds), narrowing: Vec::new(), name: Box::default() }));
-    }
     let id = bearer.patient.filter(|id| is_id(id));
     let patient = id.map(|id| Patient { id, base: bearer.base });
     if role.own_compartment && patient.is_none() {
@@ -113,7 +108,7 @@ pub(super) fn reach(
 
 /// The action that an interaction is (SMART App Launch 2.2, scopes for requesting FHIR resources). None is an operation,
 /// and none what holds several interactions: each of those is asked for by itself.
-fn action(kind: Kind) -> Option<Actions> {
+pub(super) fn action(kind: Kind) -> Option<Actions> {
     match kind {
         Kind::Read | Kind::Vread | Kind::HistoryInstance => Some(Actions::READ),
         Kind::SearchType | Kind::SearchSystem | Kind::HistoryType | Kind::HistorySystem => Some(Actions::SEARCH),

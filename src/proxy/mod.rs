@@ -8,6 +8,7 @@ mod account;
 mod addresses;
 mod body;
 mod capacity;
+mod discovery;
 mod endpoint;
 mod headers;
 mod limits;
@@ -132,6 +133,15 @@ pub async fn exchange(
         _place: place,
         settled: false,
     };
+    if let Some((endpoint, document)) = discovery::answer(gateway, &request) {
+        account.endpoint = Some(endpoint);
+        let (head, body) = request.into_parts();
+        let read = request::one_reading(&head, gateway.limits.target_bytes).and_then(|_| request::no_body(&body));
+        return match read {
+            Ok(()) => account.say(document),
+            Err(refusal) => account.refuse(refusal).await,
+        };
+    }
     // Who calls, what for, and whether they may.
     let decided = match decide(gateway, arrival, request, &mut account).await {
         Ok(decided) => decided,

@@ -143,11 +143,15 @@ pub(super) fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
     code.map(|code| Purpose::from_code(code).ok_or(Refusal::Header(headers::PURPOSE))).transpose()
 }
 
+/// Refuses the body of a GET or HEAD, which some servers read and some do not.
+pub(super) fn no_body(body: &Incoming) -> Result<(), Refusal> {
+    if body.is_end_stream() { Ok(()) } else { Err(Refusal::Message("a GET or HEAD has no body")) }
+}
+
 /// The form of a POST `_search`, whole; `None` for a GET, which has no body.
 pub(super) async fn form(limits: &Limits, head: &Parts, body: Incoming) -> Result<Option<Vec<u8>>, Refusal> {
     if head.method != Method::POST {
-        // Some servers read a body here and some do not.
-        return if body.is_end_stream() { Ok(None) } else { Err(Refusal::Message("a GET or HEAD has no body")) };
+        return no_body(&body).map(|()| None);
     }
     let mut types = head.headers.get_all(CONTENT_TYPE).iter();
     let media_type = match (types.next(), types.next()) {

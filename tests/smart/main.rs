@@ -11,6 +11,7 @@
 )]
 
 mod compartment;
+mod discovery;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
 mod gateway;
