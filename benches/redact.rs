@@ -33,7 +33,7 @@ fn roles(criterion: &mut Criterion) {
     let (policy, _) = Policy::parse("config/policy.yaml", include_str!("../config/policy.yaml"), &definitions)
         .expect("the example policy has no mistakes");
     let secret = Secret::new(*b"a secret of the benches, of 32 bytes").expect("it is long enough");
-    let given = Given { today: Some(today), secret: Some(Arc::new(secret)), addresses: None };
+    let given = Given { today: Some(today), secret: Some(Arc::new(secret)), addresses: None, bounds: None };
     let keep_all = Arc::new(Plan::keep_all());
     let plans =
         std::iter::once(("keep all", &keep_all)).chain(policy.roles().map(|(role, view)| (role.as_str(), view.plan())));

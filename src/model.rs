@@ -2,9 +2,13 @@
 //!
 //! They hold what was proven and nothing that was merely said; they never decide.
 
+mod scope;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use self::scope::{Actions, Level, Scope, Scopes};
 
 /// What the caller acts as in one request: the name of a role of the policy file.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -181,6 +185,10 @@ pub struct Caller {
     pub api_key: Option<String>,
     /// The purposes that the token allows; `None` where it says nothing.
     pub purposes: Option<Vec<Purpose>>,
+    /// The SMART scopes that the token carries, beyond which no role goes; `None` where it carries none.
+    pub scopes: Option<Scopes>,
+    /// The patient whom the token's claim `patient` names, as it stands there.
+    pub patient: Option<Box<str>>,
 }
 
 /// What the gateway knows of the connection that a request came on.

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use fieldgate::fhir::Definitions;
 use fieldgate::fhir::interaction::{Interaction, Kind};
 use fieldgate::model::{Purpose, Role};
-use fieldgate::policy::{Asked, Checked, Denied, Mistakes, Policy, Treatment};
+use fieldgate::policy::{Asked, Bearer, Checked, Denied, Mistakes, Policy, Treatment};
 use fieldgate::redact::transform::Given;
 use fieldgate::redact::{Copied, Limits, Redactor};
 
@@ -485,7 +485,9 @@ fn a_decision_is_no_unless_everything_is_allowed_by_name() {
     let purpose = |code: &str| Purpose::from_code(code);
     let decide = |role: &str, requested, allowed: Option<&[Purpose]>, asked: &Interaction| {
         let role = Role::new(role);
-        policy.decide(definitions, &role, requested, allowed, Asked::Fhir(asked)).map(|permit| permit.purpose().code())
+        policy
+            .decide(definitions, &role, requested, allowed, Bearer::default(), Asked::Fhir(asked))
+            .map(|permit| permit.purpose().code())
     };
     let read = of(Kind::Read, "Patient");
     assert_eq!(decide("front-desk", None, None, &read), Ok("HOPERAT"));
@@ -505,10 +507,47 @@ fn a_decision_is_no_unless_everything_is_allowed_by_name() {
     assert_eq!(decide("researcher", None, None, &capabilities), Ok("HRESCH"));
     let document = |role: &str| {
         let role = Role::new(role);
-        policy.decide(definitions, &role, None, None, Asked::Document("member-record")).map(|_| ())
+        policy.decide(definitions, &role, None, None, Bearer::default(), Asked::Document("member-record")).map(|_| ())
     };
     assert_eq!(document("billing-vendor"), Ok(()));
     assert_eq!(document("front-desk"), Err(Denied::NotSeen));
+}
+
+#[test]
+fn a_role_may_be_for_its_callers_own_compartment_alone() {
+    let told = mistakes(&role("sees: { Patient: show }\nonly: own-compartmnet"));
+    assert_eq!(told, ["policy.yaml:9:11: unknown bound own-compartmnet of a role: did you mean own-compartment?"]);
+    refused("sees: { Patient: show }\nonyl: own-compartment", "unknown key onyl of a role: did you mean only?");
+    refused("sees: { Patient: show }\nonly: [own-compartment]", "policy.yaml:9:11: ");
+    refused(
+        "sees: { member-record: { '$.id': show } }\nonly: own-compartment",
+        "policy.yaml:9:11: the role r sees documents, in which nothing says whose they are: write them in a role without only",
+    );
+    let text = role("sees: { Patient: show, Binary: show }\nonly: own-compartment");
+    let (policy, warnings) = Policy::parse("policy.yaml", &text, definitions()).unwrap();
+    let expected = "policy.yaml:8:28: nothing of Binary is seen: nothing in it says whose it is: leave it out";
+    assert!(warnings.iter().any(|warning| warning.to_string() == expected), "{warnings:?}");
+    assert!(policy.role(&Role::new("r")).unwrap().own_compartment());
+    // It withholds something of everyone, so that it is restricted whatever it sees.
+    let own = role("sees: { '*': show }\nonly: own-compartment");
+    let policy = parse(&own).unwrap();
+    let view = policy.role(&Role::new("r")).unwrap();
+    assert!(view.restricted());
+    assert_eq!(view.treatment(definitions(), definitions().resource("Patient").unwrap(), "text"), Treatment::Hide);
+}
+
+#[test]
+fn a_bounded_request_is_answered_as_by_a_restricted_role() {
+    for lines in ["sees: { '*': show }", "sees: { '*': show }\ncleared: [N]", "sees: { Observation: show }"] {
+        let policy = parse(&role(lines)).unwrap();
+        let view = policy.role(&Role::new("r")).unwrap().bounded();
+        let hides = |resource: &str, path: &str| {
+            view.treatment(definitions(), definitions().resource(resource).unwrap(), path) == Treatment::Hide
+        };
+        assert!(view.restricted() && view.has_rows(definitions().resource("Observation").unwrap()), "{lines}");
+        assert!(hides("Bundle", "total") && hides("Observation", "text") && hides("Observation", "subject.display"));
+        assert!(!hides("Observation", "code"), "{lines}");
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn given() -> Given {
         today: Some(jiff::civil::date(2026, 11, 22)),
         secret: Some(Arc::new(Secret::new(*b"a secret of the tests, 32 bytes long").unwrap())),
         addresses: Some(Arc::new(Unmoved)),
+        bounds: None,
     }
 }
 

@@ -13,10 +13,10 @@ mod plans;
 use std::sync::Arc;
 
 use fieldgate::json::BackEnd;
-use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Test};
+use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 use fieldgate::redact::plan::{Action, Capture, Case, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, Table};
 use fieldgate::redact::transform::{Given, Transform};
-use fieldgate::redact::{Copied, Limits, RedactError, Redactor, oracle};
+use fieldgate::redact::{Bounds, Copied, Limits, RedactError, Redactor, oracle};
 use plans::{NAMES, is};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -39,12 +39,22 @@ fn redact(plan: &Arc<Plan>, limits: &Limits, pieces: &[&[u8]]) -> (Vec<u8>, Resu
     feed(&mut Redactor::new(Arc::clone(plan), Given::default(), limits.clone()), pieces)
 }
 
+/// The same, with what the response gives.
+fn redact_given(plan: &Arc<Plan>, given: &Given, pieces: &[&[u8]]) -> (Vec<u8>, Result<bool, RedactError>) {
+    feed(&mut Redactor::new(Arc::clone(plan), given.clone(), Limits::default()), pieces)
+}
+
 /// What is let through of a document, which is the same for every split in two and byte by byte.
 fn through(plan: &Arc<Plan>, document: &str) -> String {
+    through_given(plan, &Given::default(), document)
+}
+
+/// The same, with what the response gives.
+fn through_given(plan: &Arc<Plan>, given: &Given, document: &str) -> String {
     let bytes = document.as_bytes();
-    let (whole, end) = redact(plan, &Limits::default(), &[bytes]);
+    let (whole, end) = redact_given(plan, given, &[bytes]);
     let tell = |pieces: &[&[u8]]| {
-        let (out, split_end) = redact(plan, &Limits::default(), pieces);
+        let (out, split_end) = redact_given(plan, given, pieces);
         assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&whole), "{pieces:?}");
         assert_eq!(split_end.is_ok(), end.is_ok());
     };
@@ -298,6 +308,39 @@ fn rows_that_do_not_hold_are_withheld() {
 }
 
 #[test]
+fn a_response_holds_what_its_bounds_let_through_of_what_the_plan_shows() {
+    let plan = discriminating();
+    let document = r#"{"body":[{"type":"P","a":1},{"type":"S","a":2,"row":"in"},{"type":"S","a":3},{"a":4,"type":"P"},{"\u0074ype":"\u0050","a":5},{"type":"Q","a":6}],"entry":[{"url":"u","body":{"type":"P","a":7}},{"url":"v","body":{"row":"in","type":"S","a":8}}],"total":0}"#;
+    let told = |allowed: &[(&str, Option<Test>)]| {
+        let mut bounds = Bounds::new();
+        allowed.iter().for_each(|(said, rows)| bounds.allow(said, rows.clone()));
+        assert!(
+            ["P", "S", "Q"].iter().all(|said| bounds.allows(said) == allowed.iter().any(|(known, _)| known == said))
+        );
+        let given = Given { bounds: Some(Arc::new(bounds)), ..Given::default() };
+        let seen = through_given(&plan, &given, document);
+        let value = serde_json::from_str::<Value>(document).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&seen).ok(), oracle::redact(&plan, &given, &value));
+        seen
+    };
+    assert_eq!(told(&[]), r#"{"total":0}"#);
+    // What the plan does not show is withheld, whatever the bounds say.
+    assert_eq!(
+        told(&[("S", None), ("Q", None)]),
+        r#"{"body":[{"type":"S","a":2}],"entry":[{"url":"v","body":{"type":"S","a":8}}],"total":0}"#
+    );
+    let late = Test::Compare(
+        Operand::Query(Query { segments: vec![Segment::Child(vec![Selector::Name("a".into())])] }),
+        Comparison::GreaterOrEqual,
+        Operand::Literal(Literal::Number(5.0)),
+    );
+    assert_eq!(
+        told(&[("P", Some(late.clone())), ("S", Some(late))]),
+        r#"{"body":[{"\u0074ype":"\u0050","a":5}],"entry":[{"url":"u","body":{"type":"P","a":7}},{"url":"v","body":{"type":"S","a":8}}],"total":0}"#
+    );
+}
+
+#[test]
 fn an_envelope_goes_with_its_object() {
     let plan = discriminating();
     for (document, expected) in [
@@ -515,8 +558,9 @@ fn any_document() -> impl Strategy<Value = Value> {
     })
 }
 
-fn any_plan() -> impl Strategy<Value = Arc<Plan>> {
-    proptest::collection::vec(any::<u8>(), 40..400).prop_map(|draws| plans::laid_out(&draws))
+fn any_plan() -> impl Strategy<Value = (Arc<Plan>, Option<Arc<Bounds>>)> {
+    let draws = proptest::collection::vec(any::<u8>(), 40..400);
+    draws.prop_map(|draws| (plans::laid_out(&draws), plans::bounds(&draws)))
 }
 
 proptest! {
@@ -524,15 +568,16 @@ proptest! {
 
     #[test]
     fn the_redactor_means_what_the_oracle_means_for_every_split(
-        plan in any_plan(),
+        (plan, bounds) in any_plan(),
         document in any_document(),
         pretty in any::<bool>(),
         cuts in proptest::collection::vec(1usize..9, 1..20),
         cuts_of_windows in proptest::collection::vec(any::<usize>(), 4),
     ) {
+        let given = Given { bounds, ..Given::default() };
         let text = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) }.unwrap();
-        let expected = oracle::redact(&plan, &Given::default(), &document);
-        let (whole, end) = redact(&plan, &Limits::default(), &[&text]);
+        let expected = oracle::redact(&plan, &given, &document);
+        let (whole, end) = redact_given(&plan, &given, &[&text]);
         prop_assert_eq!(end, Ok(expected.is_some()), "{}", String::from_utf8_lossy(&whole));
         let got = (!whole.is_empty()).then(|| serde_json::from_slice::<Value>(&whole).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&whole))));
         prop_assert_eq!(&got, &expected, "from {}", String::from_utf8_lossy(&text));
@@ -545,7 +590,7 @@ proptest! {
             rest = others;
         }
         for back_end in BackEnd::all() {
-            let redactor = || Redactor::new(Arc::clone(&plan), Given::default(), Limits::default()).on(back_end);
+            let redactor = || Redactor::new(Arc::clone(&plan), given.clone(), Limits::default()).on(back_end);
             for pieces in [&pieces[..], &[&text]] {
                 let (split, _) = feed(&mut redactor(), pieces);
                 prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "{}", back_end.name());
@@ -554,20 +599,21 @@ proptest! {
         // One piece is read in windows of 16 KiB: white space before the document moves their border into it.
         for at in cuts_of_windows.iter().map(|at| at % text.len()) {
             let moved = [&vec![b' '; 16 * 1024 - at], &text[..]].concat();
-            let (moved, _) = redact(&plan, &Limits::default(), &[&moved]);
+            let (moved, _) = redact_given(&plan, &given, &[&moved]);
             prop_assert_eq!(String::from_utf8_lossy(moved.trim_ascii_start()), String::from_utf8_lossy(&whole), "window at {}", at);
         }
         for at in 0..text.len().min(200) {
-            let (split, _) = redact(&plan, &Limits::default(), &[&text[..at], &text[at..]]);
+            let (split, _) = redact_given(&plan, &given, &[&text[..at], &text[at..]]);
             prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "cut at {}", at);
         }
     }
 
     #[test]
-    fn hostile_bytes_never_panic_and_are_judged_alike_for_every_split(plan in any_plan(), text in "[\\[\\]{}\",:a\\\\u0-9 .etrufalsnP-]{0,60}", size in 1usize..5) {
-        let (whole, end) = redact(&plan, &Limits::default(), &[text.as_bytes()]);
+    fn hostile_bytes_never_panic_and_are_judged_alike_for_every_split((plan, bounds) in any_plan(), text in "[\\[\\]{}\",:a\\\\u0-9 .etrufalsnP-]{0,60}", size in 1usize..5) {
+        let given = Given { bounds, ..Given::default() };
+        let (whole, end) = redact_given(&plan, &given, &[text.as_bytes()]);
         let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
-        let (split, split_end) = redact(&plan, &Limits::default(), &pieces);
+        let (split, split_end) = redact_given(&plan, &given, &pieces);
         prop_assert_eq!(&end, &split_end);
         if end.is_ok() {
             prop_assert_eq!(&whole, &split);

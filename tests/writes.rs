@@ -25,6 +25,7 @@ fn view(plan: &Arc<Plan>, resource: &[u8]) -> Result<Option<Vec<u8>>, RedactErro
         today: Some("2026-11-22".parse().unwrap()),
         secret: Some(Arc::new(Secret::new([7; 32]).unwrap())),
         addresses: None,
+        bounds: None,
     };
     let mut redactor = Redactor::new(Arc::clone(plan), given, Limits::default());
     let mut out = Vec::new();

@@ -13,8 +13,12 @@ use serde_json::Value;
 #[path = "../../tests/support/plans.rs"]
 mod plans;
 
-fn redact<'a>(plan: &Arc<Plan>, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Result<bool, RedactError>) {
-    let mut redactor = Redactor::new(Arc::clone(plan), Given::default(), Limits::default());
+fn redact<'a>(
+    plan: &Arc<Plan>,
+    given: &Given,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Result<bool, RedactError>) {
+    let mut redactor = Redactor::new(Arc::clone(plan), given.clone(), Limits::default());
     let mut out = Vec::new();
     for piece in pieces {
         if let Err(error) = redactor.write(piece, &mut Copied { piece, out: &mut out }) {
@@ -29,13 +33,13 @@ fuzz_target!(|input: &[u8]| {
     let Some((length, rest)) = input.split_first() else { return };
     let (draws, rest) = rest.split_at(rest.len().min(usize::from(*length)));
     let Some((size, text)) = rest.split_first() else { return };
-    let plan = plans::laid_out(draws);
-    let whole = redact(&plan, std::iter::once(text));
-    let split = redact(&plan, text.chunks(usize::from(*size).max(1)));
+    let (plan, given) = (plans::laid_out(draws), Given { bounds: plans::bounds(draws), ..Given::default() });
+    let whole = redact(&plan, &given, std::iter::once(text));
+    let split = redact(&plan, &given, text.chunks(usize::from(*size).max(1)));
     assert_eq!(whole.1, split.1);
     let (Ok(seen), Ok(document)) = (whole.1, serde_json::from_slice::<Value>(text)) else { return };
     assert_eq!(whole.0, split.0);
-    let expected = oracle::redact(&plan, &Given::default(), &document);
+    let expected = oracle::redact(&plan, &given, &document);
     // serde_json takes the last of members that stand twice; the redactor keeps each as its rule says.
     if serde_json::to_vec(&document).is_ok_and(|again| members(&again) == members(text)) {
         assert_eq!(seen, expected.is_some());

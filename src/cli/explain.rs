@@ -113,6 +113,9 @@ fn as_json(explanation: &Explanation) -> Value {
 fn write_role(name: &str, role: &RoleView, out: &mut impl Write) -> io::Result<()> {
     let purposes = role.purposes().iter().map(|purpose| purpose.code()).collect::<Vec<_>>().join(", ");
     writeln!(out, "{name}: {}", role.about())?;
+    if role.own_compartment() {
+        writeln!(out, "only the compartment of the patient whom the caller's token names")?;
+    }
     writeln!(out, "purposes {purposes}; what isn't listed here is withheld\n")
 }
 

@@ -184,7 +184,7 @@ impl Redact {
             return Err(RedactFailed::NoSecret(self.role.clone()));
         }
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        Ok(Given { today: Some(today), secret, addresses: Some(Arc::new(Unqueried)) })
+        Ok(Given { today: Some(today), secret, addresses: Some(Arc::new(Unqueried)), bounds: None })
     }
 
     fn tell(&self, outcome: &Outcome) {

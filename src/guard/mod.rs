@@ -3,6 +3,7 @@
 //! It turns a request into the one that goes upstream, written anew from what was read of it, or refuses it by name. It
 //! must never let through a parameter that it does not know the reach of. Pure: no I/O, no clock.
 
+mod bounded;
 pub mod paging;
 mod query;
 mod search;

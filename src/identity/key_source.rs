@@ -68,6 +68,14 @@ pub(super) enum KeySource {
 }
 
 impl KeySource {
+    /// The URL that the keys are at.
+    pub(super) fn url(&self) -> Option<&Url> {
+        match self {
+            Self::File(_) => None,
+            Self::Url(fetched) => Some(&fetched.url),
+        }
+    }
+
     /// The keys to verify with.
     pub(super) async fn current(&self, now: Timestamp) -> Result<Arc<KeySet>, Unavailable> {
         match self {

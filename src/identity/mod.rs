@@ -11,6 +11,7 @@ mod jwk;
 mod jws;
 mod key_source;
 mod role;
+mod scope;
 pub mod token;
 
 use std::fs;
@@ -191,6 +192,16 @@ impl Identity {
         self.issuers.iter().any(|known| known.name == issuer)
     }
 
+    /// The issuers whose tokens count, in the order of the gateway file, and where they publish their keys: told where
+    /// that is below their own name, which they are known by to everyone.
+    pub fn issuers(&self) -> impl Iterator<Item = (&str, Option<&Url>)> {
+        self.issuers.iter().map(|issuer| {
+            let own = Url::parse(&issuer.name).ok();
+            let public = |keys: &&Url| keys.scheme() == "https" && own.is_some_and(|own| own.origin() == keys.origin());
+            (issuer.name.as_str(), issuer.keys.url().filter(public))
+        })
+    }
+
     /// Whether an API key has this name.
     pub fn knows_api_key(&self, name: &str) -> bool {
         self.api_keys.as_ref().is_some_and(|keys| keys.has(name))
@@ -216,6 +227,8 @@ impl Identity {
                     certificate,
                     api_key: Some(name.to_owned()),
                     purposes: None,
+                    scopes: None,
+                    patient: None,
                 })
             }
             None => {
@@ -232,6 +245,8 @@ impl Identity {
                     certificate: Some(identity),
                     api_key: None,
                     purposes: None,
+                    scopes: None,
+                    patient: None,
                 })
             }
         }
@@ -344,6 +359,7 @@ fn issuer(config: &token::Config, base: &Path, fetch: &Arc<dyn Fetch>) -> Result
         bound: config.bound,
         leeway: SignedDuration::from_secs(config.leeway.as_secs()),
         purpose_claim: purpose_claim.to_vec(),
+        scopes: config.scopes,
     })
 }
 

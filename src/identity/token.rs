@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::claims;
 use super::jws::Jws;
 pub use super::jws::{Algorithm, verify_signature};
 use super::key_source::KeySource;
-use crate::model::{Caller, CertificateIdentity, Proof};
+use super::{claims, scope};
+use crate::model::{Caller, CertificateIdentity, Proof, Scopes};
 
 /// The most bytes that a token may have.
 pub const TOKEN_LIMIT: usize = 16 * 1024;
@@ -46,6 +46,9 @@ pub struct Config {
     /// The claim with the purposes that the token allows; a list of names is a path into nested claims.
     #[serde(default = "default_purpose_claim")]
     pub purpose_claim: OneOrMore,
+    /// Whether tokens must carry SMART scopes for resources.
+    #[serde(default)]
+    pub scopes: Carried,
 }
 
 /// Where an issuer's key set (RFC 7517) is.
@@ -65,6 +68,17 @@ pub enum Bound {
     /// Every token must be bound.
     Required,
     /// A token may be unbound; a bound one must fit the connection all the same.
+    #[default]
+    Optional,
+}
+
+/// Whether tokens must carry SMART scopes for resources (SMART App Launch 2.2, scopes-and-launch-context).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carried {
+    /// A token without any may do nothing with resources.
+    Required,
+    /// A token without any may do all that its bearer's role may; where it carries some they bound it all the same.
     #[default]
     Optional,
 }
@@ -178,6 +192,7 @@ pub(super) struct Issuer {
     pub(super) bound: Bound,
     pub(super) leeway: SignedDuration,
     pub(super) purpose_claim: Vec<String>,
+    pub(super) scopes: Carried,
 }
 
 /// The caller that a token proves, of the issuer that it is from.
@@ -206,6 +221,8 @@ pub(super) async fn caller(
         proof,
         issuer: Some(issuer.name.clone()),
         purposes: claims::purposes(&claims, &issuer.purpose_claim),
+        scopes: issuer.scopes_of(&claims),
+        patient: claims.get("patient").and_then(Value::as_str).map(Box::from),
         claims,
         certificate,
         api_key: None,
@@ -251,6 +268,11 @@ impl Issuer {
             Some(start) if now < start.saturating_sub(self.leeway.as_secs()) => Err(TokenError::NotYetValid),
             _ => Ok(()),
         }
+    }
+
+    fn scopes_of(&self, claims: &Map<String, Value>) -> Option<Scopes> {
+        let carried = scope::of(claims);
+        if self.scopes == Carried::Required { Some(carried.unwrap_or_default()) } else { carried }
     }
 
     /// How the token proves its bearer: by itself, or by the certificate that it is bound to (RFC 8705 section 3.1).

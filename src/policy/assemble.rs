@@ -22,10 +22,11 @@ const ALWAYS: [&str; 6] = ["id", "meta.versionId", "meta.lastUpdated", "meta.pro
 /// hold any.
 const REPEATING: [&str; 3] = ["Narrative", "Reference.display", "Extension"];
 
-/// Makes a role's view. Rules that can't be meant are told.
-pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mut Findings) -> View {
+/// Makes a role's view, for answers that hold all that it shows or, where they are `bounded`, less. Rules that can't be
+/// meant are told.
+pub(super) fn assemble(role: &RoleText, bounded: bool, definitions: &Definitions, findings: &mut Findings) -> View {
     let everything = role.sees.everything.is_some_and(|(shown, _)| shown);
-    let restricted = !(everything && role.cleared.is_none() && narrows_nothing(role));
+    let restricted = bounded || !(everything && role.cleared.is_none() && narrows_nothing(role));
     let mut assembler = Assembler { definitions, rules: Vec::new(), resources: BTreeMap::new() };
     let always = assembler.always();
     let cleared = role.cleared.as_ref().map(|codes| Arc::new(labels::cleared(codes)));
@@ -53,11 +54,12 @@ pub(super) fn assemble(role: &RoleText, definitions: &Definitions, findings: &mu
         let view = ResourceView { shown, shown_by, rules: Vec::new(), rows, envelope: false };
         assembler.resource(type_id, view, &always, written, findings);
     }
+    let counts = !restricted || (!bounded && assembler.counts(everything));
     if restricted {
-        assembler.envelopes(role, everything, &always, findings);
+        assembler.envelopes(role, counts, &always, findings);
     }
     let types = if restricted { with_repeating(definitions, &role.types) } else { role.types.clone() };
-    View { restricted, rules: assembler.rules, types, resources: assembler.resources }
+    View { restricted, counts, rules: assembler.rules, types, resources: assembler.resources }
 }
 
 fn narrows_nothing(role: &RoleText) -> bool {
@@ -192,8 +194,8 @@ impl Assembler<'_> {
     }
 
     /// The envelopes as everyone sees them, narrowed by what the role says.
-    fn envelopes(&mut self, role: &RoleText, everything: bool, always: &[u32], findings: &mut Findings) {
-        let hidden = self.depends_on_the_rest(everything);
+    fn envelopes(&mut self, role: &RoleText, counts: bool, always: &[u32], findings: &mut Findings) {
+        let hidden = self.depends_on_the_rest(counts);
         for envelope in &ENVELOPES {
             let Some(type_id) = self.definitions.resource(envelope.name) else { continue };
             let narrowed = role.sees.resources.get(&type_id);
@@ -212,16 +214,21 @@ impl Assembler<'_> {
         }
     }
 
-    /// What of the envelopes would tell what the rest of the view withholds.
-    fn depends_on_the_rest(&self, everything: bool) -> BTreeSet<&'static str> {
-        let mut hidden = BTreeSet::new();
+    /// Whether all resources of all types are seen, so that to count them tells of none that is withheld.
+    fn counts(&self, everything: bool) -> bool {
         let rows = self.resources.values().any(|view| view.rows.is_some());
         let all = everything
             && self
                 .definitions
                 .resource_types()
                 .all(|(id, of)| self.resources.contains_key(&id) || is_envelope(of.name));
-        if rows || !all {
+        all && !rows
+    }
+
+    /// What of the envelopes would tell what the rest of the view withholds.
+    fn depends_on_the_rest(&self, counts: bool) -> BTreeSet<&'static str> {
+        let mut hidden = BTreeSet::new();
+        if !counts {
             hidden.insert(TOTAL);
         }
         let on_id = |rule: &Rule| {

@@ -7,6 +7,7 @@ use crate::fhir::interaction::{Interaction, Kind};
 use crate::model::{Purpose, Role};
 use crate::redact::plan::Plan;
 
+use super::reach::{self, Bearer, Reach};
 use super::{May, Policy, RoleView};
 
 /// What a caller asks for.
@@ -27,6 +28,7 @@ pub struct Permit {
     purpose: Purpose,
     plan: Arc<Plan>,
     restricted: bool,
+    reach: Option<Arc<Reach>>,
     generation: Box<str>,
 }
 
@@ -49,6 +51,11 @@ impl Permit {
     /// Whether the plan withholds anything at all.
     pub fn restricted(&self) -> bool {
         self.restricted
+    }
+
+    /// How far the request reaches, where that is less far than the role.
+    pub fn reach(&self) -> Option<&Arc<Reach>> {
+        self.reach.as_ref()
     }
 
     /// The generation of the policy that decided.
@@ -75,13 +82,31 @@ pub enum Denied {
     /// The role sees nothing of the resource type or document.
     #[error("the role sees nothing of this")]
     NotSeen,
+    /// No scope of the token allows it.
+    #[error("no scope of the token allows this: ask its issuer for one such as user/Patient.rs")]
+    Scope,
+    /// The one scope that would allow it has a condition that can't be checked.
+    #[error(
+        "the token's granular scope for this can't be checked in what is answered: its parameters must each be a token \
+         parameter on one coded element, without a modifier"
+    )]
+    Granular,
+    /// The caller is held to a patient, and its token names none.
+    #[error("the caller may see one patient alone, and its token names none in the claim patient")]
+    NoPatient,
+    /// The patient is another than the one whom the caller is held to. A caller is told that there is none (L09).
+    #[error("there is no such resource, or this role does not see it")]
+    OtherPatient,
+    /// A search that can't be narrowed to the patient whom the caller is held to.
+    #[error("the caller may see one patient alone, and no parameter narrows a search of this type to it")]
+    Unsearched,
 }
 
 impl Policy {
     /// Decides whether a role may do what is asked.
     ///
     /// `requested` is the purpose that the caller named, `allowed` those that its token allows where it says so. Without
-    /// a requested purpose the first of the role's that the token allows holds.
+    /// a requested purpose the first of the role's that the token allows holds. `bearer` is what bounds the role from above.
     ///
     /// # Errors
     /// Where anything is not allowed by name.
@@ -91,18 +116,34 @@ impl Policy {
         role: &Role,
         requested: Option<Purpose>,
         allowed: Option<&[Purpose]>,
+        bearer: Bearer<'_>,
         asked: Asked<'_>,
     ) -> Result<Permit, Denied> {
         let view = self.role(role).ok_or(Denied::UnknownRole)?;
         let purpose = view.purpose(requested, allowed)?;
-        let (plan, restricted) = match asked {
-            Asked::Document(name) => (view.document(name).ok_or(Denied::NotSeen)?, true),
+        let (plan, restricted, reach) = match asked {
+            // Scopes are for resources, and no document is one: where there are some, none allows it.
+            Asked::Document(_) if bearer.scopes.is_some() || view.own_compartment() => return Err(Denied::Scope),
+            Asked::Document(name) => (view.document(name).ok_or(Denied::NotSeen)?, true, None),
+            // What the server can do is told to each role, and of nobody.
+            Asked::Fhir(interaction) if interaction.kind == Kind::Capabilities => {
+                (&view.capabilities, view.restricted(), None)
+            }
             Asked::Fhir(interaction) => {
                 view.allow(definitions, interaction)?;
-                (view.plan(), view.restricted())
+                let reach = reach::reach(view.bounded(), definitions, bearer, interaction)?.map(Arc::new);
+                let view = if reach.is_some() { view.bounded() } else { view };
+                (view.plan(), view.restricted(), reach)
             }
         };
-        Ok(Permit { role: role.clone(), purpose, plan: plan.clone(), restricted, generation: self.generation().into() })
+        Ok(Permit {
+            role: role.clone(),
+            purpose,
+            plan: plan.clone(),
+            restricted,
+            reach,
+            generation: self.generation().into(),
+        })
     }
 }
 
@@ -118,10 +159,6 @@ impl RoleView {
     }
 
     fn allow(&self, definitions: &Definitions, interaction: &Interaction) -> Result<(), Denied> {
-        // What the server can do is told to each role.
-        if interaction.kind == Kind::Capabilities {
-            return Ok(());
-        }
         let may = match (interaction.kind, &interaction.operation) {
             (Kind::Operation, Some(operation)) => self.may.contains(&May::Operation(operation.clone())),
             (Kind::Operation, None) => false,

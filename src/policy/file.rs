@@ -27,6 +27,8 @@ pub(super) struct RoleText {
     pub(super) purposes: Vec<Purpose>,
     pub(super) may: Vec<May>,
     pub(super) cleared: Option<Vec<Box<str>>>,
+    /// Where it says that its callers see their own compartment alone.
+    pub(super) own_compartment: Option<Position>,
     pub(super) break_glass: Option<BreakGlass>,
     pub(super) sees: Sees,
     pub(super) types: Vec<TypeRule>,
@@ -126,8 +128,19 @@ fn role(
     views: &mut BTreeMap<Box<str>, ViewText>,
     findings: &mut Findings,
 ) -> RoleText {
-    const KEYS: [&str; 10] =
-        ["about", "owner", "review_by", "purposes", "include", "sees", "types", "may", "cleared", "break_glass"];
+    const KEYS: [&str; 11] = [
+        "about",
+        "owner",
+        "review_by",
+        "purposes",
+        "include",
+        "sees",
+        "types",
+        "may",
+        "only",
+        "cleared",
+        "break_glass",
+    ];
     check_name("role", key, findings);
     let entries = node.expect_map("a role", findings);
     unknown_keys(entries, &KEYS, "of a role", findings);
@@ -147,6 +160,7 @@ fn role(
     };
     let may = find(entries, "may").map_or_else(default_may, |(_, node)| may(node, findings));
     let cleared = find(entries, "cleared").map(|(_, node)| cleared(node, findings));
+    let own_compartment = find(entries, "only").and_then(|(_, node)| own_compartment(node, findings));
     let break_glass = find(entries, "break_glass").and_then(|(_, node)| break_glass(node, &key.name, roles, findings));
     let own = find(entries, "sees").map(|(_, node)| reader.sees(node, findings)).unwrap_or_default();
     let included = match find(entries, "include") {
@@ -157,6 +171,13 @@ fn role(
     let sees = override_by(included, own);
     if sees.everything.is_none() && sees.resources.is_empty() && sees.documents.is_empty() {
         findings.mistake_with(key.at, format!("the role {} sees nothing", key.name), "write sees: or include: in it");
+    }
+    if let (Some(at), false) = (own_compartment, sees.documents.is_empty()) {
+        findings.mistake_with(
+            at,
+            format!("the role {} sees documents, in which nothing says whose they are", key.name),
+            "write them in a role without only",
+        );
     }
     if about.is_none() {
         findings.warning(key.at, format!("the role {} doesn't say what it is about", key.name), Some("write about: …"));
@@ -173,6 +194,7 @@ fn role(
         purposes,
         may,
         cleared,
+        own_compartment,
         break_glass,
         sees,
         types,
@@ -316,6 +338,16 @@ fn may(node: &Node, findings: &mut Findings) -> Vec<May> {
         }
     }
     may
+}
+
+fn own_compartment(node: &Node, findings: &mut Findings) -> Option<Position> {
+    const KNOWN: &str = "own-compartment";
+    let text = node.expect_text("only", findings)?;
+    if text != KNOWN {
+        findings.unknown(node.at, &format!("bound {text} of a role"), text, [KNOWN].into_iter());
+        return None;
+    }
+    Some(node.at)
 }
 
 fn cleared(node: &Node, findings: &mut Findings) -> Vec<Box<str>> {

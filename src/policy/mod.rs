@@ -5,6 +5,8 @@
 //! reads a file or a clock, and never lets a file with a mistake through.
 
 mod assemble;
+mod belonging;
+mod capabilities;
 mod compile;
 mod condition;
 mod decide;
@@ -16,6 +18,7 @@ mod file;
 mod jsonpath;
 mod labels;
 mod path;
+mod reach;
 mod resolve;
 mod sees;
 mod syntax;
@@ -42,10 +45,12 @@ use file::RoleText;
 use syntax::Findings;
 use view::{Origin, View};
 
+pub use capabilities::{LET_THROUGH, supported_scopes};
 pub use compile::is_mark;
 pub use decide::{Asked, Denied, Permit};
 pub use file::{BreakGlass, May};
 pub use labels::is_label;
+pub use reach::{Bearer, Reach};
 pub use syntax::{Finding, Mistake, Mistakes, Position, Warning};
 pub use treatment::Treatment;
 
@@ -71,10 +76,14 @@ pub struct Policy {
 pub struct RoleView {
     role: CheckedRole,
     plan: Arc<Plan>,
+    /// The plan for what `metadata` answers.
+    capabilities: Arc<Plan>,
+    /// The same role where a request reaches less far than it.
+    bounded: Option<Box<RoleView>>,
 }
 
 /// A role with its view.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CheckedRole {
     about: Box<str>,
     owner: Box<str>,
@@ -85,12 +94,17 @@ pub struct CheckedRole {
     cleared: Option<Box<[Box<str>]>>,
     break_glass: Option<BreakGlass>,
     view: View,
+    /// The view of answers that hold less than the view shows; `None` where it is the same.
+    bounded_view: Option<Box<View>>,
+    /// Whether this is the role as it is where a request reaches less far than it.
+    bounded: bool,
+    own_compartment: bool,
     named: Box<[TypeId]>,
     documents: BTreeMap<Box<str>, DocumentView>,
 }
 
 /// What a role sees of a document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct DocumentView {
     rules: Vec<DocumentRule>,
     plan: Arc<Plan>,
@@ -130,7 +144,12 @@ impl Checked {
     /// # Errors
     /// Where its view is too large to compile.
     pub fn compile(&self, role: &CheckedRole, definitions: &Definitions) -> Result<Plan, Mistakes> {
-        compile::compile(definitions, &role.view).map_err(|error| {
+        self.compile_view(role, &role.view, definitions)
+    }
+
+    /// Compiles the plan of one view of a role.
+    fn compile_view(&self, role: &CheckedRole, view: &View, definitions: &Definitions) -> Result<Plan, Mistakes> {
+        compile::compile(definitions, view).map_err(|error| {
             let mut findings = Findings::new(&self.file);
             role.tell(&error, &mut findings);
             findings.into_mistakes()
@@ -148,7 +167,19 @@ impl Policy {
         let mut roles = BTreeMap::new();
         for (name, role) in std::mem::take(&mut checked.roles) {
             let plan = Arc::new(checked.compile(&role, definitions)?);
-            roles.insert(name, RoleView { role, plan });
+            let bounded = match &role.bounded_view {
+                None => CheckedRole { bounded: true, ..role.clone() },
+                Some(view) => CheckedRole { bounded: true, view: View::clone(view), ..role.clone() },
+            };
+            let bounded_plan = match &role.bounded_view {
+                None => plan.clone(),
+                Some(_) => Arc::new(checked.compile(&bounded, definitions)?),
+            };
+            let capabilities =
+                Arc::new(checked.compile_view(&role, &capabilities::view(definitions, &role), definitions)?);
+            let bounded =
+                RoleView { role: bounded, plan: bounded_plan, capabilities: capabilities.clone(), bounded: None };
+            roles.insert(name, RoleView { role, plan, capabilities, bounded: Some(Box::new(bounded)) });
         }
         let Checked { file, documents, .. } = checked;
         Ok((Self { file, generation: generation(text), roles, documents }, warnings))
@@ -193,6 +224,11 @@ impl RoleView {
     /// The plan for FHIR resources.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The role as it is for requests that reach less far than it ([`Reach`]): it is restricted, and counts nothing.
+    pub fn bounded(&self) -> &Self {
+        self.bounded.as_deref().unwrap_or(self)
     }
 }
 
@@ -240,6 +276,11 @@ impl CheckedRole {
         self.cleared.as_deref()
     }
 
+    /// Whether its callers see their own compartment alone.
+    pub fn own_compartment(&self) -> bool {
+        self.own_compartment
+    }
+
     /// How the role may break the glass.
     pub fn break_glass(&self) -> Option<&BreakGlass> {
         self.break_glass.as_ref()
@@ -263,7 +304,7 @@ impl CheckedRole {
 
     /// Whether some resources of a type may be withheld as a whole though the type is seen.
     pub fn has_rows(&self, resource: TypeId) -> bool {
-        self.view.resources.get(&resource).is_some_and(|view| view.rows.is_some())
+        self.bounded || self.view.resources.get(&resource).is_some_and(|view| view.rows.is_some())
     }
 
     /// The strictest treatment that an element of a resource type may have, whatever its conditions and forms.
@@ -293,8 +334,27 @@ fn generation(text: &str) -> Box<str> {
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
+/// Tells of types that a role for its callers' own compartment names, and nothing in which says whose they are.
+fn tell_untold(role: &RoleText, definitions: &Definitions, findings: &mut Findings) {
+    let anybody = belonging::Patient { id: "x", base: None };
+    for (type_id, told) in &role.sees.resources {
+        if belonging::belonging(definitions, *type_id, anybody) == belonging::Belonging::Untold {
+            let message =
+                format!("nothing of {} is seen: nothing in it says whose it is", definitions.get(*type_id).name);
+            findings.warning(told.at, message, Some("leave it out"));
+        }
+    }
+}
+
 fn check_role(role: RoleText, definitions: &Definitions, findings: &mut Findings) -> (Role, CheckedRole) {
-    let view = assemble::assemble(&role, definitions, findings);
+    let own_compartment = role.own_compartment.is_some();
+    let view = assemble::assemble(&role, own_compartment, definitions, findings);
+    // What is wrong with it has been told of the role's own view.
+    let bounded = || assemble::assemble(&role, true, definitions, &mut Findings::new(""));
+    let bounded_view = (!view.restricted || view.counts).then(|| Box::new(bounded()));
+    if own_compartment {
+        tell_untold(&role, definitions, findings);
+    }
     if !view.restricted {
         let message = format!("the role {} sees everything", role.name);
         findings.warning(role.sees.everything.map_or(role.at, |(_, at)| at), message, None);
@@ -319,6 +379,9 @@ fn check_role(role: RoleText, definitions: &Definitions, findings: &mut Findings
         break_glass: role.break_glass,
         named: role.sees.resources.keys().copied().chain(definitions.resource("CapabilityStatement")).collect(),
         view,
+        bounded_view,
+        bounded: own_compartment,
+        own_compartment,
         documents,
     };
     // Only where many conditions may meet can the policy's author have written what can't be compiled.

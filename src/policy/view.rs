@@ -79,10 +79,12 @@ pub(super) struct ResourceView {
 }
 
 /// What a role sees.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct View {
     /// Whether anything at all is withheld.
     pub(super) restricted: bool,
+    /// Whether a Bundle's total is shown, which counts what is withheld with what is seen.
+    pub(super) counts: bool,
     pub(super) rules: Vec<Rule>,
     pub(super) types: Vec<TypeRule>,
     /// The types of which something is seen.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use tracing::{error, info};
@@ -113,6 +113,16 @@ impl Account {
         let body = if self.method == Method::HEAD { Answer::nothing() } else { Answer::own(body) };
         let response = self.response(status, headers, body);
         self.settle(status, refusal.reason());
+        response
+    }
+
+    /// Answers with words of the gateway's own, which are for everyone. Ends the account.
+    pub(super) fn say(self, body: Vec<u8>) -> Response<Answer> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = if self.method == Method::HEAD { Answer::nothing() } else { Answer::own(body.into()) };
+        let response = self.response(StatusCode::OK, headers, body);
+        self.settle(StatusCode::OK, "complete");
         response
     }
 

@@ -11,6 +11,7 @@ use super::endpoint::Endpoint;
 use super::{Decided, Gateway};
 use crate::model::Role;
 use crate::net::address::CanonicalPath;
+use crate::policy::Reach;
 use crate::redact::transform::Addresses;
 
 /// The addresses in one answer.
@@ -23,6 +24,7 @@ pub(super) struct Links {
     public: String,
     /// What the request has searched.
     searched: Option<String>,
+    reach: Option<Arc<Reach>>,
 }
 
 impl Links {
@@ -35,12 +37,14 @@ impl Links {
             role: permit.role().clone(),
             public: public.clone(),
             searched: admission.searched.clone(),
+            reach: permit.reach().cloned(),
         }
     }
 
     fn link(&self, path: &CanonicalPath, query: Option<&str>) -> Option<String> {
-        let guard = self.gateway.guard(&self.endpoint, &self.caller, &self.role)?;
-        guard.link(path, query, self.searched.as_deref())
+        let reach = self.reach.as_deref();
+        let guard = self.gateway.guard(&self.endpoint, &self.caller, &self.role, reach)?;
+        guard.link_within(reach, path, query, self.searched.as_deref())
     }
 }
 

@@ -9,6 +9,7 @@ mod addresses;
 mod batch;
 mod body;
 mod capacity;
+mod discovery;
 mod endpoint;
 mod headers;
 mod limits;
@@ -48,7 +49,7 @@ use crate::model::{Caller, Connection, Role};
 use crate::net::address::CanonicalPath;
 use crate::net::header::forwardable_request_headers;
 use crate::net::upstream::UpstreamBody;
-use crate::policy::{Permit, Policy};
+use crate::policy::{self, Bearer, Permit, Policy, Reach};
 use crate::redact::transform::{Given, Secret};
 
 pub use self::body::{Answer, Ended};
@@ -99,6 +100,7 @@ pub struct Arrival {
 /// What was decided of a request.
 struct Decided {
     endpoint: Arc<Endpoint>,
+    /// The name that page links are bound to.
     caller: String,
     permit: Permit,
     admission: Admission,
@@ -143,6 +145,15 @@ pub async fn exchange<B: Body<Data = Bytes> + Send>(
         _place: place,
         settled: false,
     };
+    if let Some((endpoint, document)) = discovery::answer(gateway, &request) {
+        account.endpoint = Some(endpoint);
+        let (head, body) = request.into_parts();
+        let read = request::one_reading(&head, gateway.limits.target_bytes).and_then(|_| request::no_body(&body));
+        return match read {
+            Ok(()) => account.say(document),
+            Err(refusal) => account.refuse(refusal).await,
+        };
+    }
     // Who calls, what for, and whether they may.
     let mut decided = match decide(gateway, arrival, request, &mut account).await {
         Ok(decided) => decided,
@@ -204,14 +215,22 @@ async fn decide<B: Body<Data = Bytes>>(
         return Err(Refusal::NotAcceptable);
     }
     let allowed = caller.purposes.as_deref();
-    let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, wanted.asked());
-    let permit = decision.map_err(Refusal::Policy)?;
+    let base = endpoint.upstream.base().as_str();
+    let bearer = Bearer { scopes: caller.scopes.as_ref(), patient: caller.patient.as_deref(), base: Some(base) };
+    let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, bearer, wanted.asked());
+    let permit = decision.map_err(|denied| match denied {
+        // Another patient looks like one who is not there.
+        policy::Denied::OtherPatient => Refusal::Absent,
+        denied => Refusal::Policy(denied),
+    })?;
     account.purpose = Some(permit.purpose());
 
     if let Some(reading) = reading {
         body = reading.await?;
     }
-    let guard = gateway.guard(&endpoint, &caller.name, &role).ok_or(Refusal::Role)?;
+    let reach = permit.reach().map(Arc::as_ref);
+    let name = bound_name(&caller.name, reach);
+    let guard = gateway.guard(&endpoint, &name, &role, reach).ok_or(Refusal::Role)?;
     let write = request::write(&wanted, &mut body);
     let conditions = Conditions::of(&wanted, &head)?;
     let asked = guard::Asked {
@@ -221,7 +240,7 @@ async fn decide<B: Body<Data = Bytes>>(
         form: body.as_ref().filter(|_| wanted.is_search()).map(|form| &*form.bytes),
         if_none_exist: conditions.if_none_exist.is_some(),
     };
-    let admission = guard.admit(asked).map_err(Refusal::Guard)?;
+    let admission = guard.admit_within(reach, asked).map_err(Refusal::Guard)?;
     let public = public_url(&endpoint, &authority, arrival.secure);
     let batch = match (wanted.kind(), &body) {
         (Kind::Batch, Some(bundle)) => {
@@ -232,7 +251,7 @@ async fn decide<B: Body<Data = Bytes>>(
         _ => None,
     };
     Ok(Decided {
-        caller: caller.name.clone(),
+        caller: name,
         permit,
         admission,
         headers: forwardable_request_headers(&head.headers),
@@ -332,11 +351,7 @@ async fn pass_on(
         Verdict::Empty(status) => return opened.without_body(status, fields),
         Verdict::Refuse(refusal) => return opened.refuse(&refusal),
     };
-    let given = Given {
-        today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
-        secret: gateway.secret.clone(),
-        addresses: Some(links as _),
-    };
+    let given = decided.given(gateway, &opened, Some(links));
     let wants_head = opened.account.method == Method::HEAD;
     match RedactedBody::begin(decided.permit, opened, response, status, given).await {
         Beginning::Body(body) if wants_head => {
@@ -357,15 +372,30 @@ async fn pass_on(
 }
 
 impl Decided {
+    fn guard<'a>(&'a self, gateway: &'a Gateway) -> Option<Guard<'a>> {
+        let reach = self.permit.reach().map(Arc::as_ref);
+        gateway.guard(&self.endpoint, &self.caller, self.permit.role(), reach)
+    }
+
+    /// What an answer to the caller is made with.
+    fn given(&self, gateway: &Gateway, opened: &Opened, addresses: Option<Arc<Links>>) -> Given {
+        Given {
+            today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
+            secret: gateway.secret.clone(),
+            addresses: addresses.map(|links| links as _),
+            bounds: self.permit.reach().map(|reach| Arc::clone(reach.bounds())),
+        }
+    }
+
     /// The validator that the caller is given of a version of the upstream's.
     fn validator(&self, gateway: &Gateway, version: &str) -> Option<HeaderValue> {
-        let guard = gateway.guard(&self.endpoint, &self.caller, self.permit.role())?;
+        let guard = self.guard(gateway)?;
         HeaderValue::from_str(&guard.validator(&self.admission.path, version)?).ok()
     }
 
     /// Whether it was given this one.
     fn is_validator(&self, gateway: &Gateway, version: &str, validator: &str) -> bool {
-        let guard = gateway.guard(&self.endpoint, &self.caller, self.permit.role());
+        let guard = self.guard(gateway);
         guard.is_some_and(|guard| guard.is_validator(&self.admission.path, version, validator))
     }
 }
@@ -410,6 +440,12 @@ fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &Header
     role.cloned().ok_or(Refusal::Role)
 }
 
+/// What page links of a caller are bound to: its name and, where its requests reach less far than its role, how far.
+fn bound_name(caller: &str, reach: Option<&Reach>) -> String {
+    // INVARIANT: no name of a caller has a line break, so no two of them are one.
+    reach.map_or_else(|| caller.to_owned(), |reach| format!("{caller}\n{}", reach.name()))
+}
+
 /// Where a caller reaches an endpoint, without a slash at the end.
 fn public_url(endpoint: &Endpoint, authority: &str, secure: bool) -> String {
     let url = match &endpoint.public_url {
@@ -429,9 +465,16 @@ impl Gateway {
     }
 
     /// The guard of a caller's requests in a role; `None` where the policy has no such role.
-    fn guard<'a>(&'a self, endpoint: &'a Endpoint, caller: &'a str, role: &'a Role) -> Option<Guard<'a>> {
+    fn guard<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        caller: &'a str,
+        role: &'a Role,
+        reach: Option<&Reach>,
+    ) -> Option<Guard<'a>> {
+        let view = self.policy.role(role)?;
         Some(Guard {
-            view: self.policy.role(role)?,
+            view: if reach.is_some() { view.bounded() } else { view },
             definitions: &self.definitions,
             page_key: &self.page_key,
             bound: Bound {

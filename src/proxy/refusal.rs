@@ -232,6 +232,10 @@ impl Refusal {
                     policy::Denied::Purpose | policy::Denied::TokenPurpose => "purpose",
                     policy::Denied::Interaction => "interaction",
                     policy::Denied::NotSeen => "not-seen",
+                    policy::Denied::Scope | policy::Denied::Granular => "scope",
+                    policy::Denied::NoPatient => "no-patient",
+                    policy::Denied::OtherPatient => "absent",
+                    policy::Denied::Unsearched => "compartment",
                 };
                 (StatusCode::FORBIDDEN, Issue::Forbidden, reason)
             }
@@ -353,6 +357,11 @@ impl Refusal {
             }
             Self::Unauthenticated(Unauthenticated { challenge, .. }) => {
                 headers.insert(WWW_AUTHENTICATE, challenge.clone());
+            }
+            Self::Policy(policy::Denied::Scope | policy::Denied::Granular) => {
+                // RFC 6750 section 3.1.
+                let challenge = HeaderValue::from_static("Bearer realm=\"fieldgate\", error=\"insufficient_scope\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
             }
             Self::Standing(Denied::Rate { retry_after }) => {
                 let seconds = retry_after.as_millis().div_ceil(1000).max(1);

@@ -159,6 +159,11 @@ pub(super) fn purpose(fields: &HeaderMap) -> Result<Option<Purpose>, Refusal> {
     code.map(|code| Purpose::from_code(code).ok_or(Refusal::Header(headers::PURPOSE))).transpose()
 }
 
+/// Refuses a body where there is none, which some servers read and some do not.
+pub(super) fn no_body(body: &impl Body) -> Result<(), Refusal> {
+    if body.is_end_stream() { Ok(()) } else { Err(Refusal::Message("a request by this method has no body")) }
+}
+
 /// The body of a request, whole; `None` where its kind has none.
 pub(super) async fn body<B: Body<Data = Bytes>>(
     gateway: &Gateway,
@@ -171,9 +176,7 @@ pub(super) async fn body<B: Body<Data = Bytes>>(
         Kind::Create | Kind::Update | Kind::Batch => (RESOURCE, limits.value_bytes),
         Kind::Patch => (&[PATCH], limits.value_bytes),
         _ if head.method == Method::POST => (&[FORM], limits.form_bytes),
-        // Some servers read a body here and some do not.
-        _ if body.is_end_stream() => return Ok(None),
-        _ => return Err(Refusal::Message("a request by this method has no body")),
+        _ => return no_body(&body).map(|()| None),
     };
     if !is_of(&head.headers, media_types) {
         return Err(Refusal::MediaType(media_types.first().copied().unwrap_or_default()));

@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH};
 use http::{HeaderName, Method, Response, StatusCode};
-use jiff::tz::TimeZone;
 
 use super::account::Opened;
 use super::refusal::{Failure, Refusal};
@@ -17,7 +16,6 @@ use crate::fhir::OperationOutcome;
 use crate::fhir::interaction::Kind;
 use crate::guard::write::{self, Sent};
 use crate::net::upstream::UpstreamBody;
-use crate::redact::transform::Given;
 use crate::redact::{Copied, RedactError, Redactor};
 
 /// What a caller wants to write.
@@ -105,12 +103,8 @@ fn view(
     opened: &Opened,
     resource: &[u8],
 ) -> Result<Option<Vec<u8>>, RedactError> {
-    let given = Given {
-        today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
-        secret: gateway.secret.clone(),
-        // A resource on its own holds no address that is rewritten but one that a write can't hold either.
-        addresses: None,
-    };
+    // A resource on its own holds no address that is rewritten but one that a write can't hold either.
+    let given = decided.given(gateway, opened, None);
     let mut redactor = Redactor::new(decided.permit.plan().clone(), given, gateway.limits.redaction());
     let mut out = Vec::new();
     redactor.write(resource, &mut Copied { piece: resource, out: &mut out })?;

@@ -2,6 +2,7 @@
 //!
 //! It knows neither FHIR nor HTTP, reads no clock and no file, and hands out nothing before the plan has decided on it.
 
+mod bounds;
 pub mod condition;
 mod names;
 pub mod oracle;
@@ -11,6 +12,7 @@ mod redactor;
 mod tally;
 pub mod transform;
 
+pub use bounds::Bounds;
 pub use output::{Copied, Sink};
 pub use plan::Plan;
 pub use redactor::{Limits, RedactError, Redactor};

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::bounds::Bound;
 use super::plan::{Action, Capture, Case, Edge, Items, Kinds, Plan, StateId, TableId};
 use super::tally::bare_id;
 use super::transform::{Given, Transform};
@@ -181,6 +182,9 @@ impl Oracle<'_> {
         let Ok(document) = Document::read(text.as_bytes()) else { return withheld };
         let node = document.root();
         if case.rows.as_ref().is_some_and(|rows| rows.holds(node) != Ok(true)) {
+            return withheld;
+        }
+        if !Bound::of(self.given.bounds.as_deref(), said.unwrap_or_default()).holds(node) {
             return withheld;
         }
         let resource =

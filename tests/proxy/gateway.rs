@@ -71,12 +71,27 @@ pub(crate) struct Setup {
     pub(crate) policy: String,
     /// The search parameters of the upstream's own.
     pub(crate) declared: Declared,
+    /// Lines of YAML beside the API keys of the gateway file's `identity`.
+    pub(crate) identity: String,
+    /// Lines of YAML behind the gateway file's `roles`.
+    pub(crate) rules: String,
+    /// The roles of each endpoint.
+    pub(crate) roles: Vec<&'static str>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { drain_timeout: Duration::from_secs(5), ..Limits::default() };
-        Self { limits, upstream: String::new(), rate: None, policy: POLICY.to_owned(), declared: Declared::default() }
+        Self {
+            limits,
+            upstream: String::new(),
+            rate: None,
+            policy: POLICY.to_owned(),
+            declared: Declared::default(),
+            identity: String::new(),
+            rules: String::new(),
+            roles: vec!["desk", "billing", "clinician"],
+        }
     }
 }
 
@@ -185,7 +200,7 @@ impl Running {
 
 /// One generation of configuration.
 pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gateway {
-    let Setup { limits, upstream: more, rate, policy, declared } = setup;
+    let Setup { limits, upstream: more, rate, policy, declared, identity, rules, roles } = setup;
     let callers = ["desk", "billing", "clinician", "both", "nobody"];
     let keys: String = callers
         .iter()
@@ -195,13 +210,17 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
         })
         .collect();
     std::fs::write(folder.join("keys.yaml"), keys).unwrap();
-    let config: identity::Config = yaml("api_keys: { file: keys.yaml }");
+    let config: identity::Config = yaml(&format!("api_keys: {{ file: keys.yaml }}\n{identity}"));
     let identity = Arc::new(Identity::open(&config, folder, Arc::new(NoFetch)).unwrap());
     let rules: Vec<RoleRule> = yaml(
-        "- { role: desk, when: { api_key: desk } }\n- { role: billing, when: { api_key: billing } }\n\
+        &[
+            "- { role: desk, when: { api_key: desk } }\n- { role: billing, when: { api_key: billing } }\n\
          - { role: clinician, when: { api_key: clinician } }\n- { role: clinician, when: { api_key: both } }\n\
          - { role: desk, when: { api_key: both } }\n\
          - { role: billing, when: { certificate: { san_uri: \"spiffe://acme.example/billing\" } } }\n",
+            &rules,
+        ]
+        .concat(),
     );
     let definitions = Definitions::r4();
     let (policy, _) = Policy::parse("policy.yaml", &policy, &definitions).unwrap_or_else(|found| panic!("{found}"));
@@ -213,7 +232,7 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
             path: CanonicalPath::parse(path).unwrap(),
             upstream: Arc::new(Upstream::open(&config, folder).unwrap()),
             serves,
-            roles: ["desk", "billing", "clinician"].map(Role::new).to_vec(),
+            roles: roles.iter().copied().map(Role::new).collect(),
             scope: Scope::new(None, None, None, rate.map(yaml)).unwrap(),
             public_url: None,
             page_parameters: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fieldgate::redact::Bounds;
 use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 use fieldgate::redact::plan::{
     Action, Capture, Case, Choice, Edge, Items, Kinds, Names, Plan, PlanBuilder, State, Table,
@@ -96,4 +97,21 @@ pub(crate) fn laid_out(draws: &[u8]) -> Arc<Plan> {
     }
     let root = edge(&mut builder, &mut draws, &choices);
     Arc::new(builder.build(root).expect("every edge leads to what was made above"))
+}
+
+/// What bounds a response beside such a plan, at half of all times: of its objects each is seen, or some, or none.
+pub(crate) fn bounds(draws: &[u8]) -> Option<Arc<Bounds>> {
+    let mut draws = Draws(draws, 7);
+    if draws.next(2) == 0 {
+        return None;
+    }
+    let mut bounds = Bounds::new();
+    for said in ["P", "S", "x"] {
+        match draws.next(3) {
+            0 => bounds.allow(said, None),
+            1 => bounds.allow(said, Some(is("a", "x"))),
+            _ => {}
+        }
+    }
+    Some(Arc::new(bounds))
 }

@@ -3,6 +3,7 @@
 //! An object that says by its first member what it is, as nearly all do, is held that far only. Nothing that was held is
 //! let through without being walked, and a value longer than may be held is withheld.
 
+use super::super::bounds::{Bound, Bounds};
 use super::super::output::{Output, Sink};
 use super::super::plan::{Action, Case, ChoiceId, Edge, Plan, Table, TableId};
 use super::super::tally::{self, Fate};
@@ -55,7 +56,7 @@ impl Redactor {
         out: &mut Output<'_, S>,
     ) -> Result<Option<usize>> {
         let first = match what {
-            Held::Table(table) => first(plan, table, out.window, at, self.limits.hold),
+            Held::Table(table) => first(plan, self.given.bounds.as_deref(), table, out.window, at, self.limits.hold),
             Held::Choice(_) => First::Other,
         };
         let offset = self.base + place as u64;
@@ -77,7 +78,8 @@ impl Redactor {
                 self.over_limit(edge, end, out.window);
                 return Ok(Some(mark));
             }
-            return match decided(plan, edge, what, Node::new(out.window, at), offset)? {
+            let bounds = self.given.bounds.as_deref();
+            return match decided(plan, bounds, edge, what, Node::new(out.window, at), offset)? {
                 Some(mode) => {
                     self.mode = mode;
                     self.lead.upto = None;
@@ -139,8 +141,9 @@ impl Redactor {
         // It was checked as it came, and is read again to be looked at as one.
         let mut tape = self.tapes.pop().unwrap_or_default();
         let read = self.lexer_of_held().read(&held, &mut tape);
+        let bounds = self.given.bounds.as_deref();
         let mode = match read {
-            Ok(()) => decided(plan, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
+            Ok(()) => decided(plan, bounds, hold.edge, hold.what, Node::new(tape.window(&held), 0), hold.offset)?,
             Err(_) => None,
         };
         match mode {
@@ -234,7 +237,14 @@ impl Redactor {
 }
 
 /// What a value that is known whole is decided to be; `None` where it is withheld.
-fn decided(plan: &Plan, edge: Edge, what: Held, value: Node<'_>, offset: u64) -> Result<Option<Mode>> {
+fn decided(
+    plan: &Plan,
+    bounds: Option<&Bounds>,
+    edge: Edge,
+    what: Held,
+    value: Node<'_>,
+    offset: u64,
+) -> Result<Option<Mode>> {
     match what {
         Held::Choice(choice) => Ok(plan.choice(choice).map(|choice| {
             let outcome =
@@ -246,8 +256,10 @@ fn decided(plan: &Plan, edge: Edge, what: Held, value: Node<'_>, offset: u64) ->
         })),
         Held::Table(id) => {
             let Some(table) = plan.table(id) else { return Ok(None) };
-            Ok(said(table, value)
+            Ok(said(table, bounds, value)
                 .map_err(|_| RedactError::Ambiguous { offset })?
+                .filter(|(_, bound)| bound.holds(value))
+                .map(|(case, _)| case)
                 .filter(|case| case.rows.as_ref().is_none_or(|rows| rows.holds(value) == Ok(true)))
                 .map(|case| entered(edge, id, case, subject_of(case, value))))
         }
@@ -255,7 +267,14 @@ fn decided(plan: &Plan, edge: Edge, what: Held, value: Node<'_>, offset: u64) ->
 }
 
 /// What the first member of an object says, which nearly always is what it is.
-fn first<'p>(plan: &'p Plan, table: TableId, window: Window<'_>, at: usize, limit: usize) -> First<'p> {
+fn first<'p>(
+    plan: &'p Plan,
+    bounds: Option<&Bounds>,
+    table: TableId,
+    window: Window<'_>,
+    at: usize,
+    limit: usize,
+) -> First<'p> {
     let Some(table) = plan.table(table) else { return First::Unseen };
     match (window.peek(at + 1), window.peek(at + 3)) {
         (Some((_, b'}')), _) => return First::Unseen,
@@ -269,7 +288,11 @@ fn first<'p>(plan: &'p Plan, table: TableId, window: Window<'_>, at: usize, limi
     }
     match table.cases.get_within(window.text, value + 1, end) {
         Some(case) if case.rows.is_some() || case.subject.is_some() => First::Other,
-        Some(case) => First::Case(case),
+        Some(case) => match Bound::within(bounds, window.text, value + 1, end) {
+            Bound::Free => First::Case(case),
+            Bound::Rows(_) => First::Other,
+            Bound::Withheld => First::Unseen,
+        },
         // Escaped, it may be one of them.
         None if window.text.get(value..end).is_none_or(|said| said.contains(&b'\\')) => First::Other,
         None => First::Unseen,
@@ -280,10 +303,14 @@ fn entered(edge: Edge, table: TableId, case: &Case, subject: Option<Box<str>>) -
     Mode::Enter { edge, table, state: case.state, owner: case.owner, subject }
 }
 
-/// What an object says that it is; `Err` where it says so twice.
-fn said<'t>(table: &'t Table, value: Node<'_>) -> std::result::Result<Option<&'t Case>, Ambiguous> {
-    let said = value.member(&table.member)?;
-    Ok(said.and_then(Node::as_str).and_then(|said| table.cases.get(said.as_bytes())))
+/// What an object says that it is, and what the bounds say of that; `Err` where it says so twice.
+fn said<'t>(
+    table: &'t Table,
+    bounds: Option<&'t Bounds>,
+    value: Node<'_>,
+) -> std::result::Result<Option<(&'t Case, Bound<'t>)>, Ambiguous> {
+    let said = value.member(&table.member)?.and_then(Node::as_str);
+    Ok(said.and_then(|said| Some((table.cases.get(said.as_bytes())?, Bound::of(bounds, &said)))))
 }
 
 /// The one patient that an object names; none where it names none, or several.

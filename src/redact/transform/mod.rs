@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 pub use self::secret::{Secret, SecretTooShort};
+use super::bounds::Bounds;
 use super::plan::Kinds;
 
 /// What happens to a scalar that is neither shown as it is nor hidden.
@@ -80,7 +81,7 @@ pub trait Addresses: Send + Sync {
     fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>>;
 }
 
-/// What a response gives to its transforms.
+/// What a response gives to its plan.
 #[derive(Clone, Default)]
 pub struct Given {
     /// The day on which ages are counted; without one nothing that counts them is shown.
@@ -89,6 +90,8 @@ pub struct Given {
     pub secret: Option<Arc<Secret>>,
     /// Where addresses lead; without it they are withheld.
     pub addresses: Option<Arc<dyn Addresses>>,
+    /// What of the plan's objects the response may hold; without them, each.
+    pub bounds: Option<Arc<Bounds>>,
 }
 
 impl Transform {
@@ -199,6 +202,7 @@ mod tests {
                 today: Some(Date::constant(2026, 11, 22)),
                 secret: Some(Arc::new(Secret::new([7; 32]).unwrap())),
                 addresses: None,
+                bounds: None,
             };
             for transform in each() {
                 let _ = transform.apply(&text, &given, Some(&subject));
@@ -211,6 +215,7 @@ mod tests {
                 today: Some(Date::constant(2026, 11, 22)),
                 secret: Some(Arc::new(Secret::new([7; 32]).unwrap())),
                 addresses: None,
+                bounds: None,
             };
             for transform in each() {
                 let _ = transform.apply(&text, &given, Some(&text));

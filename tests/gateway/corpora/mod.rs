@@ -241,7 +241,7 @@ impl Stage {
     /// What the gateway gives to the transforms of an answer.
     fn given(&self, caller: &Caller, today: Date) -> Given {
         let secret = Some(Arc::new(Secret::new(SECRET).unwrap()));
-        Given { today: Some(today), secret, addresses: Some(Arc::new(self.addresses(caller))) }
+        Given { today: Some(today), secret, addresses: Some(Arc::new(self.addresses(caller))), bounds: None }
     }
 
     fn addresses(&self, caller: &Caller) -> Led {

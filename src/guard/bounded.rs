@@ -1,0 +1,82 @@
+//! Requests that reach less far than their role: by the scopes of a token, or to the caller's own patient.
+//!
+//! What an answer may hold is bounded in the answer itself. What a search may ask is bounded here: it must not tell of
+//! resources that its answers would never hold, so nothing is asked by way of other resources than those searched, and
+//! what narrows the search is put into the request that goes upstream. Callers see nothing of that in their links.
+
+use url::form_urlencoded;
+
+use super::query;
+use super::{Admission, Asked, Guard, GuardError};
+use crate::fhir::interaction::Kind;
+use crate::fhir::search::{Control, Link, ParameterName};
+use crate::net::address::CanonicalPath;
+use crate::policy::Reach;
+
+/// Parameters that look into other elements or resources than their name says.
+const ANYWHERE: [&str; 5] = ["_content", "_filter", "_list", "_query", "_text"];
+
+impl Guard<'_> {
+    /// As [`Guard::admit`], for a request that reaches as far as this says; `None` where it reaches as far as its role.
+    ///
+    /// # Errors
+    /// What the request asks for and may not.
+    pub fn admit_within(&self, reach: Option<&Reach>, asked: Asked<'_>) -> Result<Admission, GuardError> {
+        let Some(reach) = reach else { return self.admit(asked) };
+        for text in [asked.query.unwrap_or_default().as_bytes(), asked.form.unwrap_or_default()] {
+            query::read(text)?.iter().try_for_each(|(name, _)| stays_within(name))?;
+        }
+        let mut admission = self.admit(asked)?;
+        let searches = asked.interaction.is_some_and(|interaction| interaction.kind == Kind::SearchType);
+        if searches && !reach.narrowing().is_empty() {
+            let text = match &mut admission.form {
+                Some(form) => form,
+                None => admission.query.get_or_insert_default(),
+            };
+            *text = narrowed(std::mem::take(text), reach);
+        }
+        Ok(admission)
+    }
+
+    /// As [`Guard::link`], for the answer to such a request.
+    pub fn link_within(
+        &self,
+        reach: Option<&Reach>,
+        path: &CanonicalPath,
+        query: Option<&str>,
+        searched: Option<&str>,
+    ) -> Option<String> {
+        let (Some(reach), Some(query)) = (reach, query) else { return self.link(path, query, searched) };
+        let put_in = |(name, value): &(String, String)| {
+            reach.narrowing().iter().any(|(code, wanted)| **code == **name && **wanted == **value)
+        };
+        let kept: Vec<_> = query::read(query.as_bytes()).ok()?.into_iter().filter(|pair| !put_in(pair)).collect();
+        self.link(path, Some(&query::write(&kept).unwrap_or_default()), searched)
+    }
+}
+
+/// Whether a parameter asks of the searched resources alone.
+fn stays_within(name: &str) -> Result<(), GuardError> {
+    let instead = "search the other type by itself";
+    let test = match ParameterName::parse(name) {
+        Ok(ParameterName::Test(test)) => test,
+        Ok(ParameterName::Control(Control::Include { .. } | Control::RevInclude { .. })) => {
+            return Err(GuardError::Unsupported { parameter: "_include or _revinclude", instead });
+        }
+        // What can't be read is for the guard itself to refuse.
+        Ok(ParameterName::Control(_)) | Err(_) => return Ok(()),
+    };
+    match test.chain.first() {
+        Some(Link::Forward { .. }) => Err(GuardError::Unsupported { parameter: "a chained parameter", instead }),
+        Some(Link::Reverse { .. }) => Err(GuardError::Unsupported { parameter: "_has", instead }),
+        None if ANYWHERE.contains(&&*test.code) => Err(GuardError::Unfollowed { parameter: test.code }),
+        None => Ok(()),
+    }
+}
+
+/// A query or a form, with what narrows it.
+fn narrowed(text: String, reach: &Reach) -> String {
+    let mut serializer = form_urlencoded::Serializer::new(text);
+    serializer.extend_pairs(reach.narrowing());
+    serializer.finish()
+}

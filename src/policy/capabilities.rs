@@ -1,0 +1,127 @@
+//! What `metadata` tells a role: of what the upstream can do, that which this role may do through the gateway.
+//!
+//! A view of its own, so that a CapabilityStatement that is read like any other resource stays as it is. It holds nothing
+//! but the statement and, where there is none, the outcome.
+
+use std::sync::Arc;
+
+use crate::fhir::interaction::Kind;
+use crate::fhir::{Definitions, TypeId};
+use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+
+use super::belonging::{Belonging, Patient, belonging};
+use super::condition::Condition;
+use super::file::May;
+use super::treatment::Treatment;
+use super::view::{Origin, Rule, Verdict, View};
+use super::{CheckedRole, RoleView, path, reach};
+use crate::model::{Actions, Level};
+
+/// The interactions that the gateway lets through at all, whatever a role may.
+pub const LET_THROUGH: [Kind; 7] =
+    [Kind::Read, Kind::Vread, Kind::SearchType, Kind::Create, Kind::Update, Kind::Patch, Kind::Delete];
+
+/// What the upstream can do and nobody through the gateway, or does in another way here.
+const NEVER: [&str; 11] = [
+    "document",
+    "messaging",
+    "rest.compartment",
+    "rest.interaction",
+    "rest.operation",
+    "rest.security",
+    "rest.resource.conditionalCreate",
+    "rest.resource.conditionalDelete",
+    "rest.resource.conditionalRead",
+    "rest.resource.conditionalUpdate",
+    "rest.resource.operation",
+];
+
+/// The interactions that a role may use and that are let through.
+pub(super) fn interactions(role: &CheckedRole) -> impl Iterator<Item = Kind> {
+    LET_THROUGH.into_iter().filter(|kind| role.may.contains(&May::Interaction(*kind)))
+}
+
+/// The view of what `metadata` answers a role.
+pub(super) fn view(definitions: &Definitions, role: &CheckedRole) -> View {
+    let mut view = role.view.clone();
+    let statement = definitions.resource("CapabilityStatement");
+    let outcome = definitions.resource("OperationOutcome");
+    view.resources.retain(|id, _| [statement, outcome].contains(&Some(*id)));
+    // Something is withheld of a statement from everyone; it says so by what it lacks, and bears no label.
+    view.restricted = true;
+    view.resources.values_mut().for_each(|seen| seen.envelope = true);
+    let Some(statement) = statement else { return view };
+    let seen: Vec<&str> =
+        definitions.resource_types().filter(|(id, _)| role.sees(*id)).map(|(_, known)| known.name).collect();
+    let codes: Vec<&str> = interactions(role).map(Kind::as_str).collect();
+    let mut rules: Vec<Rule> = NEVER.iter().filter_map(|text| hide(definitions, statement, text, None)).collect();
+    rules.extend(hide(definitions, statement, "rest.resource", Some(("type", &seen))));
+    rules.extend(hide(definitions, statement, "rest.resource.interaction", Some(("code", &codes))));
+    for rule in rules {
+        let index = u32::try_from(view.rules.len()).unwrap_or(u32::MAX);
+        view.rules.push(rule);
+        if let Some(seen) = view.resources.get_mut(&statement) {
+            seen.rules.push(index);
+        }
+    }
+    view
+}
+
+/// The SMART scopes that change what their bearers may do in one of these roles: of each type the actions that some role
+/// may use, for each level that there may be of it.
+pub fn supported_scopes<'a>(definitions: &Definitions, roles: impl Iterator<Item = &'a RoleView>) -> Vec<String> {
+    let roles: Vec<(&RoleView, Actions)> = roles
+        .map(|role| {
+            let actions = interactions(role).filter_map(reach::action);
+            (role, actions.fold(Actions::NONE, Actions::or))
+        })
+        .collect();
+    let allowed = |type_id: TypeId| {
+        let seen = roles.iter().filter(|(role, _)| role.sees(type_id));
+        seen.fold(Actions::NONE, |all, (_, actions)| all.or(*actions))
+    };
+    let types: Vec<(TypeId, &str, Actions)> =
+        definitions.resource_types().map(|(id, known)| (id, known.name, allowed(id))).collect();
+    if let Some((_, _, first)) = types.first().filter(|(_, _, first)| *first != Actions::NONE)
+        && types.iter().all(|(_, _, actions)| actions == first)
+    {
+        return Level::ALL.iter().map(|level| format!("{}/*.{first}", level.as_str())).collect();
+    }
+    let anybody = Patient { id: "x", base: None };
+    let mut scopes = Vec::new();
+    for (type_id, name, actions) in types.into_iter().filter(|(_, _, actions)| *actions != Actions::NONE) {
+        let told = belonging(definitions, type_id, anybody) != Belonging::Untold;
+        let levels = Level::ALL.iter().filter(|level| **level != Level::Patient || told);
+        scopes.extend(levels.map(|level| format!("{}/{name}.{actions}", level.as_str())));
+    }
+    scopes
+}
+
+/// A rule that hides an element; of its items, where some are told, those whose member is none of these.
+fn hide(definitions: &Definitions, base: TypeId, text: &str, but: Option<(&str, &[&str])>) -> Option<Rule> {
+    let mut steps = path::element_path(definitions, base, text).ok()?.steps;
+    if let (Some(step), Some((member, values))) = (steps.last_mut(), but) {
+        let query = Query { segments: vec![Segment::Child(vec![Selector::Name(member.into())])] };
+        let is = |value: &&str| {
+            let value = Operand::Literal(Literal::String((*value).into()));
+            Test::Compare(Operand::Query(query.clone()), Comparison::Equal, value)
+        };
+        let test = Test::Not(Box::new(Test::Any(values.iter().map(is).collect())));
+        step.condition = Some(Arc::new(Condition { text: format!("@.{member} is none of the role's").into(), test }));
+    }
+    Some(Rule { text: text.into(), steps, verdict: Verdict::Treat(Treatment::Hide), origin: Origin::BuiltIn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_told_is_known_to_the_tables() {
+        let definitions = Definitions::r4();
+        let statement = definitions.resource("CapabilityStatement").unwrap();
+        for text in NEVER {
+            assert!(hide(&definitions, statement, text, None).is_some(), "{text}");
+        }
+    }
+}
