@@ -115,6 +115,15 @@ impl Notes {
         self.shapes.clear();
         self.scalars.clear();
     }
+
+    /// Makes room, at once, for what clinical JSON without white space has in a window of this length.
+    #[inline(always)]
+    fn expect<B: Blocks>(&mut self, length: usize) {
+        self.tokens.expect::<B>(length / 5);
+        self.brackets.expect(length / 24 + BLOCK);
+        self.shapes.expect(length / 24 + BLOCK);
+        self.scalars.expect(length / BLOCK + STRETCH);
+    }
 }
 
 /// Reads a window; `false` where something in it is not JSON.
@@ -127,6 +136,7 @@ pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape)
 fn scan_window<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> Option<()> {
     let (mut tokens, mut content, mut order) = resume(lexer, window)?;
 
+    tape.notes.expect::<B>(window.len());
     let mut found = [Found::default(); STRETCH];
     let (mut base, mut padded) = (0, [b' '; BLOCK]);
     while let Some(rest) = window.get(base..)

@@ -4,6 +4,7 @@
 //! commas, colons and white space. A string is two marks, its quotes; any other scalar is one, its first byte; and each
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
+use super::block::BLOCK;
 use super::lexer::MOST_DEPTH;
 use super::list::List;
 use super::read::Notes;
@@ -54,7 +55,7 @@ impl Tape {
     pub(super) fn begin(&mut self, depth: usize, length: usize) {
         self.places.clear();
         // What clinical JSON without white space needs.
-        self.places.expect(length / 6);
+        self.places.expect(length / 5 + BLOCK);
         self.notes.clear();
         self.outer = depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));

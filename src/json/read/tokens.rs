@@ -1,7 +1,7 @@
 //! From blocks to tokens: what lies in strings, and where each token begins.
 
 use super::super::block::{BLOCK, Blocks, Maps, Outline, spread};
-use super::super::list::{ROOM, STRETCH};
+use super::super::list::STRETCH;
 use super::super::tape::Tape;
 use super::bytes::Content;
 use super::dense::{Planes, planes};
@@ -55,15 +55,13 @@ impl Tokens {
         let notes = &mut tape.notes;
 
         let mut tokens = notes.tokens.pen::<B>()?;
-        let (places, mut marks) = (tape.places.room::<ROOM>()?, 0);
         for ((found, block), base) in found.iter().zip(stretch.blocks).zip(bases()) {
             tokens.lay::<B>(block, found)?;
-            B::places(found.marks, base, places.get_mut(marks..)?.first_chunk_mut()?);
-            marks += found.marks.count_ones() as usize;
+            B::places(found.marks, base, tape.places.room()?);
+            tape.places.keep(found.marks.count_ones() as usize);
         }
         let length = tokens.length;
         notes.tokens.keep::<B>(length);
-        tape.places.keep(marks);
 
         let (scalars, mut count) = (notes.scalars.room::<STRETCH>()?, 0);
         for (found, base) in found.iter().zip(bases()) {
