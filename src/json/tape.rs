@@ -121,7 +121,13 @@ impl<'a> Window<'a> {
     /// The mark behind the value whose first mark this is, and of which the window holds the end.
     #[inline(always)]
     pub fn behind(&self, mark: usize) -> Option<usize> {
-        match self.peek(mark)?.1 {
+        self.behind_at(mark, self.place(mark)?)
+    }
+
+    /// The same where the place of the mark is known.
+    #[inline(always)]
+    pub(super) fn behind_at(&self, mark: usize, place: usize) -> Option<usize> {
+        match self.text.get(place)? {
             b'"' => Some(mark + 2),
             b'{' | b'[' => Some(self.tape.partner(MARKS + mark)? + 1),
             _ => Some(mark + 1),
