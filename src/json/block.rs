@@ -48,6 +48,9 @@ pub(super) struct Outline {
     pub(super) unusual: bool,
 }
 
+/// The bits of each byte of a block: map `n` tells of bit `n`, of which 0 is the lowest.
+pub(super) type Bits = [u64; 8];
+
 /// What an instruction set does for the scan. The maps, the parity and the places it must know; the rest is made of them,
 /// or of words, where it knows no faster way.
 pub(super) trait Blocks {
@@ -94,6 +97,21 @@ pub(super) trait Blocks {
         let (words, _) = block.as_chunks::<8>();
         let bits = words.iter().map(|word| gathered(u64::from_le_bytes(*word) << (7 - BIT) & HIGHS));
         bits.rev().fold(0, |map, bits| map << 8 | bits)
+    }
+
+    /// All bits.
+    #[inline(always)]
+    fn bits(block: &[u8; BLOCK]) -> Bits {
+        [
+            Self::bit::<0>(block),
+            Self::bit::<1>(block),
+            Self::bit::<2>(block),
+            Self::bit::<3>(block),
+            Self::bit::<4>(block),
+            Self::bit::<5>(block),
+            Self::bit::<6>(block),
+            Self::bit::<7>(block),
+        ]
     }
 
     /// Of the bits of `among`, moved together at the low end, those that are in `bits` too.
@@ -265,8 +283,8 @@ pub(super) mod tests {
                     block[at] = byte;
                     assert_eq!(B::maps(&block), naive(&block), "{byte:#x} at {at} among {other:#x}");
                     assert_eq!(B::outline(&block), outline(&block), "{byte:#x} at {at} among {other:#x}");
-                    let bits = [B::bit::<1>(&block), B::bit::<5>(&block)];
-                    assert_eq!(bits, [1, 5].map(|bit| map(&block, |byte| byte >> bit & 1 == 1)), "{byte:#x} at {at}");
+                    let bits: Bits = std::array::from_fn(|bit| map(&block, |byte| byte >> bit & 1 == 1));
+                    assert_eq!(B::bits(&block), bits, "{byte:#x} at {at}");
                 }
             }
         }

@@ -20,10 +20,10 @@ impl<T: Copy + Default> List<T> {
         self.length = 0;
     }
 
-    /// Makes room for about as many items, and a stretch, at once.
-    pub(super) fn expect(&mut self, items: usize) {
-        if self.slots.len() < items + ROOM {
-            self.slots.resize(items + ROOM, T::default());
+    /// Makes room, at once, for as many items and what is written beyond them.
+    pub(super) fn expect(&mut self, slots: usize) {
+        if self.slots.len() < slots {
+            self.slots.resize(slots, T::default());
         }
     }
 

@@ -142,9 +142,9 @@ impl<'a> Node<'a> {
     pub fn member(self, name: &str) -> Result<Option<Node<'a>>, Ambiguous> {
         let mut found = None;
         self.each_member::<Ambiguous>(|each, value| {
-            if each.is(name) && found.replace(value).is_some() { Err(Ambiguous) } else { Ok(()) }
+            if each.is(name) && found.replace(value.mark).is_some() { Err(Ambiguous) } else { Ok(()) }
         })?;
-        Ok(found)
+        Ok(found.map(|mark| Node { mark, ..self }))
     }
 
     /// The values of an array's items or of an object's members, in order; nothing for a scalar.
@@ -223,14 +223,16 @@ impl<'a> Node<'a> {
         if self.kind() != Some(Kind::Object) {
             return Ok(());
         }
-        let mut mark = self.mark + 1;
-        while self.window.peek(mark).ok_or(Ambiguous)?.1 != b'}' {
-            let [start, end] = self.window.places(mark).ok_or(Ambiguous)?;
-            let raw = self.window.text.get(start + 1..end).ok_or(Ambiguous)?;
+        let (window, mut mark) = (self.window, self.mark + 1);
+        // Behind a member stands another, or at least the bracket of its object.
+        while let Some([start, end, place]) = window.places(mark)
+            && window.text.get(start) == Some(&b'"')
+        {
+            let raw = window.text.get(start + 1..end).ok_or(Ambiguous)?;
             visit(Name { raw }, Node { mark: mark + 2, ..self })?;
-            mark = self.window.behind(mark + 2).ok_or(Ambiguous)?;
+            mark = window.behind_at(mark + 2, place).ok_or(Ambiguous)?;
         }
-        Ok(())
+        if window.peek(mark).is_some_and(|(_, byte)| byte == b'}') { Ok(()) } else { Err(Ambiguous.into()) }
     }
 }
 
@@ -246,7 +248,17 @@ impl<'a> Name<'a> {
     }
 
     /// Whether this is the name, however it is spelled.
+    #[inline(always)]
     fn is(self, name: &str) -> bool {
+        // Most names that are not it begin with another letter.
+        match (self.raw.first(), name.as_bytes().first()) {
+            (Some(first), Some(wanted)) if first != wanted && *first != b'\\' => false,
+            _ => self.is_spelled(name),
+        }
+    }
+
+    #[inline(never)]
+    fn is_spelled(self, name: &str) -> bool {
         let mut expected = name.bytes();
         for byte in self.raw {
             if *byte == b'\\' {

@@ -22,8 +22,8 @@
 //!   Where the kind of the innermost bracket changes a bit toggles, and the parity of the toggles is the map of all that
 //!   lies directly in an object, in which alone what may follow a comma is a name.
 //!
-//! Escapes other than one letter, numbers, literals and UTF-8 are checked byte by byte where they occur ([`bytes`]), but
-//! that short numbers are checked as a word.
+//! What is not ASCII is checked to be UTF-8 by maps as well ([`utf8`]), in those blocks that have any of it. Escapes,
+//! numbers and literals are checked byte by byte where they occur ([`bytes`]), but that short numbers are checked as a word.
 //!
 //! What is written down on the way ([`Notes`]) is as long as the window has tokens. A window that fits into the first
 //! cache with it, some 16 KiB, is read fastest; a longer one is read all the same.
@@ -37,6 +37,7 @@ mod bytes;
 mod dense;
 mod order;
 mod tokens;
+mod utf8;
 
 use brackets::{Brackets, Stack};
 use bytes::Content;
@@ -114,6 +115,15 @@ impl Notes {
         self.shapes.clear();
         self.scalars.clear();
     }
+
+    /// Makes room, at once, for what clinical JSON without white space has in a window of this length.
+    #[inline(always)]
+    fn expect<B: Blocks>(&mut self, length: usize) {
+        self.tokens.expect::<B>(length / 5);
+        self.brackets.expect(length / 24 + BLOCK);
+        self.shapes.expect(length / 24 + BLOCK);
+        self.scalars.expect(length / BLOCK + STRETCH);
+    }
 }
 
 /// Reads a window; `false` where something in it is not JSON.
@@ -126,6 +136,7 @@ pub(super) fn scan<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape)
 fn scan_window<B: Blocks>(lexer: &mut Lexer, window: &[u8], tape: &mut Tape) -> Option<()> {
     let (mut tokens, mut content, mut order) = resume(lexer, window)?;
 
+    tape.notes.expect::<B>(window.len());
     let mut found = [Found::default(); STRETCH];
     let (mut base, mut padded) = (0, [b' '; BLOCK]);
     while let Some(rest) = window.get(base..)
@@ -164,7 +175,8 @@ fn resume(lexer: &Lexer, window: &[u8]) -> Option<(Tokens, Content, Order)> {
         UnderWay::Text { name, state } => {
             content.escape(state, window, 0)?;
             tokens.in_string = u64::MAX;
-            tokens.escaped = u64::from(matches!(state, Text::Escape { .. }));
+            content.goes_on = matches!(state, Text::Escape { .. });
+            content.escaped = u64::from(content.goes_on);
             if name { NAME } else { VALUE }
         }
         UnderWay::None => match lexer.expect {
@@ -187,7 +199,7 @@ fn resume(lexer: &Lexer, window: &[u8]) -> Option<(Tokens, Content, Order)> {
 /// Leaves the lexer where the window ends.
 fn suspend(lexer: &mut Lexer, tokens: &Tokens, content: &Content, order: &Order) {
     lexer.under_way = if tokens.in_string != 0 {
-        let cut = tokens.escaped != 0 && content.text == Text::Plain;
+        let cut = content.escaped != 0 && content.text == Text::Plain;
         let state = if cut { Text::Escape { low: false } } else { content.text };
         UnderWay::Text { name: order.bits() == NAME, state }
     } else {

@@ -4,6 +4,7 @@
 //! commas, colons and white space. A string is two marks, its quotes; any other scalar is one, its first byte; and each
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
+use super::block::BLOCK;
 use super::lexer::MOST_DEPTH;
 use super::list::List;
 use super::read::Notes;
@@ -54,7 +55,7 @@ impl Tape {
     pub(super) fn begin(&mut self, depth: usize, length: usize) {
         self.places.clear();
         // What clinical JSON without white space needs.
-        self.places.expect(length / 6);
+        self.places.expect(length / 5 + BLOCK);
         self.notes.clear();
         self.outer = depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));
@@ -120,7 +121,13 @@ impl<'a> Window<'a> {
     /// The mark behind the value whose first mark this is, and of which the window holds the end.
     #[inline(always)]
     pub fn behind(&self, mark: usize) -> Option<usize> {
-        match self.peek(mark)?.1 {
+        self.behind_at(mark, self.place(mark)?)
+    }
+
+    /// The same where the place of the mark is known.
+    #[inline(always)]
+    pub(super) fn behind_at(&self, mark: usize, place: usize) -> Option<usize> {
+        match self.text.get(place)? {
             b'"' => Some(mark + 2),
             b'{' | b'[' => Some(self.tape.partner(MARKS + mark)? + 1),
             _ => Some(mark + 1),

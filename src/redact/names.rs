@@ -51,6 +51,8 @@ static MASKS: [[u64; 2]; WORDS + 1] = {
     masks
 };
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// Marks a name with a backslash, which stands in JSON only as an escape, and never as it is.
 const ESCAPED: u32 = 1 << 31;
 
@@ -187,6 +189,22 @@ impl<V> Names<V> {
     }
 }
 
+/// Whether what stands, as it is in JSON, in a part of a text, is written with an escape.
+#[inline(always)]
+pub(super) fn is_escaped(text: &[u8], start: usize, end: usize) -> bool {
+    let Key { words: [first, second], length } = Key::of(text, start, end);
+    let rest = || text.get(start + WORDS..end).is_some_and(|rest| rest.contains(&b'\\'));
+    has_backslash(first) | has_backslash(second) || length as usize > WORDS && rest()
+}
+
+/// Whether one of eight bytes is a backslash.
+#[inline(always)]
+fn has_backslash(word: u64) -> bool {
+    let other = word ^ (ONES * b'\\' as u64);
+    // A byte that is 0 borrows, which sets its high bit. One above it may be told wrongly then, but not without one.
+    other.wrapping_sub(ONES) & !other & (ONES << 7) != 0
+}
+
 impl<V> Named<V> {
     fn key(&self) -> Key {
         Key { words: self.words, length: self.length }
@@ -316,6 +334,23 @@ mod tests {
             assert_eq!(map.get(b""), Some(&7));
         }
         assert_eq!(Names::<u8>::new().get(b"a"), None);
+    }
+
+    #[test]
+    fn an_escape_is_seen_wherever_it_stands_in_a_name() {
+        for length in 0..40 {
+            let text = format!("\\{}\\", "x".repeat(length));
+            assert!(!is_escaped(text.as_bytes(), 1, length + 1), "what is around a name is none of it");
+            for at in 1..=length {
+                let mut text = text.clone().into_bytes();
+                text[at] = b'\\';
+                assert!(is_escaped(&text, 1, length + 1), "{length} {at}");
+                for near in [b'[', b']', 0xdc, 0x5d, 0] {
+                    text[at] = near;
+                    assert!(!is_escaped(&text, 1, length + 1), "{length} {at} {near:x}");
+                }
+            }
+        }
     }
 
     #[test]

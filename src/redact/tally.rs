@@ -13,6 +13,9 @@ pub(super) const MOST_IDS: usize = 10_000;
 /// The longest id that a tally notes, in bytes; a longer one is only counted. FHIR allows 64.
 pub(super) const LONGEST_ID: usize = 256;
 
+/// What stands for the place of an owner's counts before it is met: beyond all places, also with an element's added.
+const NOT_MET: usize = usize::MAX / 2;
+
 /// What happened to an element, how many times. An array counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -37,7 +40,10 @@ pub struct Ids {
 #[derive(Debug)]
 pub struct Tally {
     plan: Arc<Plan>,
-    counts: Vec<Box<[Count]>>,
+    /// For each owner the place of the count of its first element, or [`NOT_MET`].
+    firsts: Vec<usize>,
+    /// The counts of the owners that were met.
+    counts: Vec<Count>,
     resources: Vec<(OwnerId, Ids)>,
     /// The patients seen, by id alone.
     pub patients: Ids,
@@ -70,10 +76,10 @@ impl Count {
 
 impl Tally {
     pub(super) fn new(plan: Arc<Plan>) -> Self {
-        let counts = std::iter::repeat_with(Box::default).take(plan.owners.len()).collect();
         Self {
+            firsts: vec![NOT_MET; plan.owners.len()],
             plan,
-            counts,
+            counts: Vec::new(),
             resources: Vec::new(),
             patients: Ids::default(),
             withheld_objects: 0,
@@ -84,8 +90,9 @@ impl Tally {
 
     /// The elements that were met: the owner, the element and its counts.
     pub fn elements(&self) -> impl Iterator<Item = (&str, &str, Count)> {
-        self.plan.owners.iter().zip(&self.counts).flat_map(|((owner, elements), counts)| {
-            let counted = elements.iter().zip(counts.iter()).filter(|(_, count)| **count != Count::default());
+        self.plan.owners.iter().zip(&self.firsts).flat_map(|((owner, elements), first)| {
+            let counts = self.counts.get(*first..).unwrap_or_default();
+            let counted = elements.iter().zip(counts).filter(|(_, count)| **count != Count::default());
             counted.map(move |(element, count)| (owner, element, *count))
         })
     }
@@ -101,7 +108,9 @@ impl Tally {
     #[inline(always)]
     pub(super) fn count(&mut self, element: Option<ElementId>, fate: Fate) {
         let Some(ElementId { owner, index }) = element else { return };
-        match self.counts.get_mut(owner as usize).and_then(|counts| counts.get_mut(index as usize)) {
+        let first = self.firsts.get(owner as usize).copied().unwrap_or(NOT_MET);
+        // INVARIANT: an element is one of its owner's, since a plan has been verified; so a place is of no other owner.
+        match self.counts.get_mut(first + index as usize) {
             Some(count) => count.one_more(fate),
             None => self.count_first(owner, index, fate),
         }
@@ -110,10 +119,12 @@ impl Tally {
     /// Counts the first element of an owner: most responses meet few owners, so the others cost nothing.
     #[cold]
     fn count_first(&mut self, owner: u16, index: u16, fate: Fate) {
-        let Some(counts) = self.counts.get_mut(owner as usize).filter(|counts| counts.is_empty()) else { return };
-        let most = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
-        *counts = vec![Count::default(); most].into();
-        if let Some(count) = counts.get_mut(index as usize) {
+        let Some(first) = self.firsts.get_mut(owner as usize).filter(|first| **first == NOT_MET) else { return };
+        *first = self.counts.len();
+        let place = *first + index as usize;
+        let elements = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
+        self.counts.resize(self.counts.len() + elements, Count::default());
+        if let Some(count) = self.counts.get_mut(place) {
             count.one_more(fate);
         }
     }

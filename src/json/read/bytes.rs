@@ -1,16 +1,21 @@
-//! What no map tells, byte by byte where it occurs: escapes, numbers, literals, and that what is not ASCII is UTF-8.
+//! What no map tells, byte by byte where it occurs: escapes, numbers and literals.
 
 use std::ops::Range;
 
+use super::super::block::{BLOCK, Bits};
 use super::super::grammar::{Number, Text};
 use super::super::lexer::UnderWay;
+use super::utf8::Sequences;
 
 /// How far the content of strings and scalars was checked.
 pub(super) struct Content {
     /// Up to where escapes were checked, and what the window begins with.
     pub(super) checked: usize,
-    /// Where a sequence of UTF-8 begins that does not end within its block.
-    cut: Option<usize>,
+    /// One where the next byte is escaped.
+    pub(super) escaped: u64,
+    sequences: Sequences,
+    /// Whether an escape or a sequence goes on in the next block.
+    pub(super) goes_on: bool,
     /// Where in its text the string stands that the window ends in.
     pub(super) text: Text,
     /// The scalar that the window ends in.
@@ -19,14 +24,35 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn new() -> Self {
-        Self { checked: 0, cut: None, text: Text::Plain, under_way: UnderWay::None }
+        Self {
+            checked: 0,
+            escaped: 0,
+            sequences: Sequences::default(),
+            goes_on: false,
+            text: Text::Plain,
+            under_way: UnderWay::None,
+        }
     }
 
-    /// Checks the escaped bytes of a block, which lies here in the window, and that it is UTF-8.
+    /// Checks that a block, which begins here in the window, is UTF-8. It may be left out where the block is all ASCII, and
+    /// nothing goes on in it; asked before its escapes.
     #[cold]
-    pub(super) fn unusual(&mut self, escaped: u64, high: bool, window: &[u8], block: Range<usize>) -> Option<()> {
-        // What escapes take is ASCII, so what the window begins with is all that a sequence was checked of.
-        let from = self.cut.unwrap_or(if block.start == 0 { self.checked } else { block.start });
+    pub(super) fn sequences(&mut self, bits: &Bits, base: usize, length: usize) -> Option<()> {
+        let mut bits = *bits;
+        if base == 0 {
+            // What the window begins with may be the rest of a sequence, which has been stepped through.
+            bits[7] &= u64::MAX.checked_shl(self.checked as u32).unwrap_or_default();
+        }
+        // Behind the window may stand what a sequence goes on with.
+        let wrong = self.sequences.wrong(&bits) & u64::MAX >> (BLOCK - length);
+        (wrong == 0).then_some(())
+    }
+
+    /// Checks the escapes of a block, which lies here in the window. Answers which of its bytes are escaped.
+    #[cold]
+    pub(super) fn escapes(&mut self, backslash: u64, window: &[u8], block: Range<usize>) -> Option<u64> {
+        let escaped = escaped_bytes(backslash, block.len(), &mut self.escaped);
+        self.goes_on = self.escaped != 0 || self.sequences.go_on();
         let mut rest = escaped;
         while rest != 0 {
             let place = block.start + rest.trailing_zeros() as usize;
@@ -35,16 +61,7 @@ impl Content {
                 self.escape(Text::Escape { low: false }, window, place)?;
             }
         }
-        if high {
-            self.cut = None;
-            if let Err(error) = str::from_utf8(window.get(from..block.end)?) {
-                if error.error_len().is_some() {
-                    return None;
-                }
-                self.cut = Some(from + error.valid_up_to());
-            }
-        }
-        Some(())
+        Some(escaped)
     }
 
     /// Steps from within an escape or a sequence to plain content.
@@ -60,13 +77,18 @@ impl Content {
         Some(())
     }
 
-    /// Checks what is left of a sequence that ran out of its block: the window may end in it, and the steps say how it
-    /// may go on.
+    /// Where the window ends in a sequence: says how it may go on, which the steps know.
     pub(super) fn end(&mut self, window: &[u8]) -> Option<()> {
-        let Some(cut) = self.cut else { return Some(()) };
-        self.text = Text::Plain;
-        for byte in window.get(cut..)? {
-            self.text = self.text.after(*byte).ok()?;
+        if window.last().is_none_or(u8::is_ascii) {
+            return Some(());
+        }
+        // It began one to three bytes before the end; what the window began with has been stepped through.
+        let from = window.len().saturating_sub(3).max(self.checked);
+        let last = window.get(from..)?;
+        if let Some(lead) = last.iter().rposition(|byte| *byte >= 0xc0) {
+            for byte in last.get(lead..)? {
+                self.text = self.text.after(*byte).ok()?;
+            }
         }
         Some(())
     }
@@ -127,6 +149,24 @@ impl Content {
         };
         Some(())
     }
+}
+
+/// Which bytes a backslash escapes, of as many.
+fn escaped_bytes(backslash: u64, length: usize, carried: &mut u64) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    // A backslash that is escaped itself escapes nothing.
+    let backslash = backslash & !*carried;
+    let behind = backslash << 1 | *carried;
+    // Runs that begin at an odd place are carried off by the sum, those at an even one stay: what is behind a run
+    // is escaped where its length is odd, which is where begin and end differ in being odd.
+    let (even_runs, carry) = (backslash & !EVEN & !behind).overflowing_add(backslash);
+    let escaped = (EVEN ^ (even_runs << 1)) & behind;
+    if length == BLOCK {
+        *carried = u64::from(carry);
+        return escaped;
+    }
+    *carried = escaped >> length & 1;
+    escaped & ((1 << length) - 1)
 }
 
 /// Whether a number without an exponent stands here, or a literal, and what ends it too, in no more than eight bytes.

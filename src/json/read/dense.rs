@@ -94,6 +94,16 @@ impl Dense {
         self.length = 0;
     }
 
+    /// Makes room for about as many at once.
+    #[inline(always)]
+    pub(super) fn expect<B: Blocks>(&mut self, tokens: usize) {
+        if B::EXTRACTS {
+            self.planes.expect(tokens / BLOCK + STRETCH + 1);
+        } else {
+            self.bytes.expect(tokens + ROOM);
+        }
+    }
+
     /// What lays the next stretch of blocks.
     #[inline(always)]
     pub(super) fn pen<B: Blocks>(&mut self) -> Option<Pen<'_>> {

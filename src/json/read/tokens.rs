@@ -1,7 +1,7 @@
 //! From blocks to tokens: what lies in strings, and where each token begins.
 
-use super::super::block::{BLOCK, Blocks, Outline, spread};
-use super::super::list::{ROOM, STRETCH};
+use super::super::block::{BLOCK, Blocks, Maps, Outline, spread};
+use super::super::list::STRETCH;
 use super::super::tape::Tape;
 use super::bytes::Content;
 use super::dense::{Planes, planes};
@@ -9,8 +9,6 @@ use super::dense::{Planes, planes};
 /// What is carried from block to block.
 #[derive(Default)]
 pub(super) struct Tokens {
-    /// One where the next byte is escaped.
-    pub(super) escaped: u64,
     /// All ones within a string.
     pub(super) in_string: u64,
     /// One where the last byte was of a scalar.
@@ -57,15 +55,13 @@ impl Tokens {
         let notes = &mut tape.notes;
 
         let mut tokens = notes.tokens.pen::<B>()?;
-        let (places, mut marks) = (tape.places.room::<ROOM>()?, 0);
         for ((found, block), base) in found.iter().zip(stretch.blocks).zip(bases()) {
             tokens.lay::<B>(block, found)?;
-            B::places(found.marks, base, places.get_mut(marks..)?.first_chunk_mut()?);
-            marks += found.marks.count_ones() as usize;
+            B::places(found.marks, base, tape.places.room()?);
+            tape.places.keep(found.marks.count_ones() as usize);
         }
         let length = tokens.length;
         notes.tokens.keep::<B>(length);
-        tape.places.keep(marks);
 
         let (scalars, mut count) = (notes.scalars.room::<STRETCH>()?, 0);
         for (found, base) in found.iter().zip(bases()) {
@@ -86,19 +82,22 @@ impl Tokens {
         content: &mut Content,
     ) -> Option<()> {
         let Stretch { blocks, length, mut base, window } = stretch;
-        let Self { mut escaped, mut in_string, mut scalar } = *self;
-        let (mut wrong, mut last) = (0, 0);
+        let Self { mut in_string, mut scalar } = *self;
+        let (mut wrong, mut last, mut goes_on) = (0, 0, content.goes_on);
         for (block, found) in blocks.iter().zip(found) {
             let outline = B::outline(block);
             let Outline { operator, bracket, .. } = outline;
-            let mut escapes = 0;
-            if outline.unusual || escaped != 0 {
-                let maps = B::maps(block);
-                escapes = escaped_bytes(maps.backslash, length, &mut escaped);
-                content.unusual(escapes, maps.high != 0, window, base..base + length)?;
+            let mut escaped = 0;
+            if outline.unusual || goes_on {
+                let Maps { backslash, high, .. } = B::maps(block);
+                if high != 0 || goes_on {
+                    content.sequences(&B::bits(block), base, length)?;
+                }
+                escaped = content.escapes(backslash, window, base..base + length)?;
+                goes_on = content.goes_on;
             }
 
-            let quote = outline.quote & !escapes;
+            let quote = outline.quote & !escaped;
             let inside = B::parity(quote) ^ in_string;
             in_string = spread(inside >> 63 != 0);
             wrong |= outline.control & inside;
@@ -115,25 +114,7 @@ impl Tokens {
             }
             base += BLOCK;
         }
-        *self = Self { escaped, in_string, scalar: last >> (length - 1) & 1 };
+        *self = Self { in_string, scalar: last >> (length - 1) & 1 };
         (wrong == 0).then_some(())
     }
-}
-
-/// Which bytes a backslash escapes, of as many.
-fn escaped_bytes(backslash: u64, length: usize, carried: &mut u64) -> u64 {
-    const EVEN: u64 = 0x5555_5555_5555_5555;
-    // A backslash that is escaped itself escapes nothing.
-    let backslash = backslash & !*carried;
-    let behind = backslash << 1 | *carried;
-    // Runs that begin at an odd place are carried off by the sum, those at an even one stay: what is behind a run
-    // is escaped where its length is odd, which is where begin and end differ in being odd.
-    let (even_runs, carry) = (backslash & !EVEN & !behind).overflowing_add(backslash);
-    let escaped = (EVEN ^ (even_runs << 1)) & behind;
-    if length == BLOCK {
-        *carried = u64::from(carry);
-        return escaped;
-    }
-    *carried = escaped >> length & 1;
-    escaped & ((1 << length) - 1)
 }

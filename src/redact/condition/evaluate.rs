@@ -27,7 +27,7 @@ impl Test {
     /// # Errors
     /// Where that cannot be decided. Each operand is decided, so that one that is undecided is never hidden by another.
     pub fn holds<'a>(&'a self, value: Node<'a>) -> Result<bool, Undecided> {
-        self.decide(value, &mut Allowance::new(weigh_test(self), value))
+        self.decide(value, &mut Allowance::new(Weighed::Test(self), value))
     }
 
     fn decide<'a>(&'a self, value: Node<'a>, allowance: &mut Allowance<'a>) -> Result<bool, Undecided> {
@@ -60,7 +60,7 @@ impl Query {
     /// Where that cannot be decided.
     pub fn select<'a>(&'a self, value: Node<'a>) -> Result<Vec<Node<'a>>, Undecided> {
         let mut nodes = Vec::new();
-        self.visit(value, &mut Allowance::new(weigh_query(self), value), &mut |node, _| {
+        self.visit(value, &mut Allowance::new(Weighed::Query(self), value), &mut |node, _| {
             nodes.push(node);
             Ok(())
         })?;
@@ -98,33 +98,62 @@ type Visit<'v, 'a> = &'v mut dyn FnMut(Node<'a>, &mut Allowance<'a>) -> Result<(
 struct Allowance<'a> {
     /// In bytes of text.
     text: u64,
-    /// The member of this name of the value with this mark: a condition asks for one over and over.
-    found: Option<(usize, &'a str, Option<Node<'a>>)>,
+    /// What each selector allows, and what is yet to be weighed for it: most decisions read less than one selector may.
+    each: u64,
+    unweighed: Option<Weighed<'a>>,
+    /// Members of the values with these marks: a condition asks for one or two over and over.
+    found: [Option<Found<'a>>; 2],
 }
 
+/// A condition that decides how much may be read.
+#[derive(Clone, Copy)]
+enum Weighed<'a> {
+    Test(&'a Test),
+    Query(&'a Query),
+}
+
+/// A member that was asked for, by the mark of its object and its name.
+type Found<'a> = (usize, &'a str, Option<Node<'a>>);
+
 impl<'a> Allowance<'a> {
-    fn new(weight: u64, value: Node<'a>) -> Self {
-        let text = (value.text().len() as u64).saturating_add(LEAST_TEXT);
-        Self { text: text.saturating_mul(READINGS).saturating_mul(weight), found: None }
+    fn new(condition: Weighed<'a>, value: Node<'a>) -> Self {
+        let each = (value.text().len() as u64).saturating_add(LEAST_TEXT).saturating_mul(READINGS);
+        Self { text: each, each, unweighed: Some(condition), found: [None; 2] }
     }
 
     /// Must be called before the text of a node is read.
     fn charge(&mut self, node: Node<'_>) -> Result<(), Undecided> {
-        self.text = self.text.checked_sub(node.text().len() as u64 + 1).ok_or(Undecided)?;
+        let length = node.text().len() as u64 + 1;
+        if length > self.text {
+            self.weigh();
+        }
+        self.text = self.text.checked_sub(length).ok_or(Undecided)?;
         Ok(())
+    }
+
+    /// Allows what all selectors but one do.
+    #[cold]
+    fn weigh(&mut self) {
+        let weight = match self.unweighed.take() {
+            Some(Weighed::Test(test)) => weigh_test(test),
+            Some(Weighed::Query(query)) => weigh_query(query),
+            None => return,
+        };
+        self.text = self.text.saturating_add(self.each.saturating_mul(weight.saturating_sub(1)));
     }
 
     /// The member of this name.
     fn member(&mut self, node: Node<'a>, name: &'a str) -> Result<Option<Node<'a>>, Undecided> {
-        match self.found {
-            Some((mark, known, found)) if mark == node.mark() && known == name => Ok(found),
-            _ => {
-                self.charge(node)?;
-                let found = node.member(name)?;
-                self.found = Some((node.mark(), name, found));
-                Ok(found)
-            }
+        let known = |found: &&Found<'a>| found.0 == node.mark() && found.1 == name;
+        if let Some((_, _, found)) = self.found.iter().flatten().find(known) {
+            return Ok(*found);
         }
+        self.charge(node)?;
+        let found = node.member(name)?;
+        if node.kind() == Some(Kind::Object) {
+            self.found = [Some((node.mark(), name, found)), self.found[0]];
+        }
+        Ok(found)
     }
 }
 

@@ -6,6 +6,7 @@
 //! goes beyond the window) the flow stops right before it and leaves all as the walk would have: what was let
 //! through, and the frames that it stands in.
 
+use super::super::names::is_escaped;
 use super::super::output::{Output, Sink};
 use super::super::plan::{Action, Edge, Items, Plan, State, StateId};
 use super::super::tally::Fate;
@@ -130,7 +131,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             let edge = match state.members.get_within(window.text, name + 1, end) {
                 Some(edge) => edge,
                 // Escaped, it may be one of them.
-                None if window.text.get(name + 1..end).is_none_or(|name| name.contains(&b'\\')) => return End::Within,
+                None if is_escaped(window.text, name + 1, end) => return End::Within,
                 None => &state.other,
             };
             let says = said.is_some_and(|said| window.text.get(name + 1..end) == Some(said.as_bytes()));
@@ -228,8 +229,8 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             (Action::Scalar(kinds), _) => kinds.has_one(kind_of(byte)),
             (Action::Transform(id), b'"') => match self.plan.transform(id) {
                 Some(Transform::Reference) => {
-                    let end = window.end_of_value(mark).map_or(usize::MAX, |(end, _)| end);
-                    end - place <= self.redactor.limits.text && leads_out(window.text, place)
+                    let fits = window.place(mark + 1).is_some_and(|quote| quote - place < self.redactor.limits.text);
+                    fits && leads_out(window.text, place)
                 }
                 _ => false,
             },
