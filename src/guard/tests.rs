@@ -34,6 +34,14 @@ roles:
       Location: { name: show, alias: show, position: show }
       Encounter: { where: "@.status == 'finished'", subject: show, status: show }
     types: { Reference.display: show! }
+  night:
+    about: Looks after the patients of one ward.
+    owner: ward@hospital.example
+    review_by: 2999-01-01
+    purposes: [TREAT]
+    sees:
+      Patient: { where: "@.active == true", name: show }
+      Observation: { "*": show, note: hide }
   clinician:
     about: Treats.
     owner: care@hospital.example
@@ -410,6 +418,9 @@ fn a_search_in_a_compartment_tests_the_references_to_the_patient() {
     );
     assert_eq!(refused("desk", "/Patient/1/Observation"), hidden("performer", "Observation.performer"));
     assert_eq!(refused("ward", "/Patient/1/Patient"), hidden("link", "Patient.link.other"));
+    // Whether a patient is there whom the role does not see.
+    assert_eq!(refused("night", "/Patient/1/Observation"), rows("this compartment", "Patient"));
+    passes("night", "/Observation?patient=1");
     for target in ["/Encounter/1/Observation", "/Patient/1/Organization"] {
         assert!(matches!(refused("ward", target), GuardError::Unsupported { .. }), "{target}");
     }

@@ -75,6 +75,22 @@ async fn a_reload_takes_what_is_right_and_keeps_the_old_where_anything_is_wrong(
     assert!(gateway.process.ended().0.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_parameter_of_the_servers_own_is_known_by_what_the_gateway_file_says() {
+    let (api, _) = people().await;
+    let folder = Folder::new(api.addr);
+    let declared = "search_parameters: { Patient: { called: [name], nhs-number: [identifier] } }";
+    folder.change("gateway.yaml", "serves: fhir\n", &format!("serves: fhir\n    {declared}\n"));
+    let gateway = serve(&folder);
+    let ask = async |query: &str| folder.ask(gateway.address, "front-desk", &format!("Patient?{query}")).ask().await;
+    // The upstream does not know it and says so: it was asked.
+    assert_eq!(ask("called=Ada").await.status, 400);
+    let refused = ask("nhs-number=1").await;
+    assert!(refused.status == 403 && refused.body.contains("Patient.identifier"), "{}", refused.body);
+    let undeclared = ask("ssn=1").await;
+    assert!(undeclared.status == 403 && undeclared.body.contains("no search parameter ssn"), "{}", undeclared.body);
+}
+
 /// An API that answers every request with half a Patient, and with the rest once it is told to.
 async fn slow() -> (SocketAddr, oneshot::Receiver<()>, oneshot::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -272,5 +272,6 @@ fn l10_every_search_parameter_of_r4_is_of_a_known_class() {
     for (class, count) in &classes {
         println!("{count:6} {class}");
     }
+    // The 1,377 published parameters of 4.0.1, each as often as there are types that it is defined on.
     assert_eq!(classes.values().sum::<usize>(), 1708);
 }

@@ -78,7 +78,11 @@ impl Rules<'_> {
         }
         match self.scope.compartment.as_deref() {
             None => Ok(()),
-            Some("Patient") => self.scope.types.iter().try_for_each(|of| self.of_a_patient(*of)),
+            Some(patient @ "Patient") => {
+                // A server may answer in another way for a patient who is not there than for one without matches.
+                self.guard.definitions.resource(patient).map_or(Ok(()), |of| self.complete(of, "this compartment"))?;
+                self.scope.types.iter().try_for_each(|of| self.of_a_patient(*of))
+            }
             Some(_) => Err(GuardError::Unsupported { parameter: "this compartment", instead: BY_PARAMETERS }),
         }
     }
