@@ -80,3 +80,18 @@ fn narrowed(text: String, reach: &Reach) -> String {
     serializer.extend_pairs(reach.narrowing());
     serializer.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l11_nothing_is_asked_by_way_of_other_resources() {
+        for own in ["code", "subject", "subject:Patient", "_id", "_sort", "_include", "_count", "name:exact"] {
+            assert_eq!(stays_within(own), Ok(()), "{own}");
+        }
+        for other in ["subject.name", "subject:Patient.birthdate", "_has:Observation:patient:code", "_text", "_list"] {
+            assert!(stays_within(other).is_err(), "{other}");
+        }
+    }
+}

@@ -40,7 +40,7 @@ impl Issuer {
             "tokens:\n  - issuer: {ISSUER}\n    audience: fieldgate\n    keys: {{ file: {} }}\n    algorithms: [ES256]\n{more}",
             file.display()
         );
-        let rules = ["desk", "clinician", "own"]
+        let rules = ["desk", "billing", "clinician", "own"]
             .map(|role| format!("- {{ role: {role}, when: {{ issuer: {ISSUER}, claims: {{ role: {role} }} }} }}\n"));
         let rules = rules.concat() + "- { role: own, when: { api_key: both } }\n";
         let roles = vec!["own", "desk", "billing", "clinician"];
