@@ -35,6 +35,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
+use crate::fhir::interaction::Kind;
 use crate::fhir::{Definitions, TypeId};
 use crate::model::{Purpose, Role};
 use crate::redact::plan::Plan;
@@ -269,6 +270,11 @@ impl CheckedRole {
     /// The interactions that the role may use.
     pub fn may(&self) -> &[May] {
         &self.may
+    }
+
+    /// Whether the role may send a batch or a transaction.
+    pub fn may_bundle(&self) -> bool {
+        [Kind::Batch, Kind::Transaction].iter().any(|kind| self.may.contains(&May::Interaction(*kind)))
     }
 
     /// The confidentiality and sensitivity codes that the role is cleared for; `None` where labels aren't looked at.

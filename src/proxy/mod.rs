@@ -202,8 +202,9 @@ async fn decide<B: Body<Data = Bytes>>(
     let mut wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
     let reading = request::body(gateway, wanted.kind(), &head, body);
     let (mut body, mut reading) = (None, Some(reading));
-    // A Bundle says itself whether it is a batch or a transaction.
+    // A Bundle says itself whether it is a batch or a transaction; of who may do neither it is not read.
     if wanted.kind() == Kind::Batch
+        && gateway.policy.role(&role).is_some_and(|role| role.may_bundle())
         && let Some(reading) = reading.take()
     {
         body = reading.await?;

@@ -4,7 +4,7 @@ import json
 
 from checks import asking
 from stage import planted
-from stage.exchange import Heard
+from stage.exchange import CHANGES, Heard
 from stage.report import check
 
 PATIENT = f"Patient/{planted.PATIENT}"
@@ -20,7 +20,7 @@ def stored(stage) -> dict:
 
 @check("writes: fhirpy changes a filtered Patient as front desk, and all that it does not see stays")
 def fhirpy_updates(stage):
-    before, token, answers = stored(stage), stage.keep(stage.issuer.token("front-desk")), []
+    before, token, answers = stored(stage), stage.keep(stage.issuer.token("front-desk", scope=CHANGES)), []
     client = asking.fhirpy_client(stage, stage.gateway.base, token, answers, "front-desk")
     patient = client.get("Patient", planted.PATIENT)
     assert "identifier" not in patient and patient["birthDate"] == planted.BIRTH_DATE[:4]
@@ -37,7 +37,7 @@ def fhirpy_updates(stage):
 
 @check("writes: fhir-kit-client updates and patches a filtered Patient, and all that it does not see stays")
 def kit_updates(stage):
-    before, token = stored(stage), stage.keep(stage.issuer.token("front-desk"))
+    before, token = stored(stage), stage.keep(stage.issuer.token("front-desk", scope=CHANGES))
     told = stage.node("writes.mjs", {"baseUrl": stage.gateway.base, "token": token, "id": planted.PATIENT})
     stage.hears.append(Heard("front-desk", "fhir-kit-client", json.dumps(told)))
     assert told["updated"]["gender"] == "other" and told["patched"]["gender"] == "female", told
@@ -47,7 +47,8 @@ def kit_updates(stage):
 
 @check("writes: what a role does not see can't be set, tested or taken away, and never reaches the upstream")
 def refused_writes(stage):
-    desk, before = stage.caller("front-desk"), stored(stage)
+    before = stored(stage)
+    desk = stage.caller("front-desk").with_(token=stage.keep(stage.issuer.token("front-desk", scope=CHANGES)))
     copy = desk.get(PATIENT).json()
     asked = len(stage.asked_upstream())
     json_body = {"Content-Type": "application/fhir+json"}
@@ -77,3 +78,12 @@ def validators(stage):
     again = desk.get(PATIENT, headers={"If-None-Match": tag})
     assert again.status == 304 and not again.body, again.status
     assert clinician.get(PATIENT, headers={"If-None-Match": tag}).status == 200
+
+
+@check("writes: a token that may read alone can't change what its role may")
+def scopes_bound_writes(stage):
+    desk, before = stage.caller("front-desk"), stored(stage)
+    copy = desk.get(PATIENT)
+    answer = desk.ask("PUT", PATIENT, headers={"Content-Type": "application/fhir+json"}, body=copy.body)
+    assert answer.status == 403 and "scope" in answer.json()["issue"][0]["diagnostics"], answer.body[:300]
+    assert stored(stage) == before

@@ -37,7 +37,7 @@ function configuration() {
     clients: options.clients.map(client),
     clientAuthMethods: ['client_secret_basic', 'tls_client_auth'],
     clientDefaults: { id_token_signed_response_alg: 'ES256', grant_types: ['client_credentials'], response_types: [], redirect_uris: [] },
-    scopes: ['system/*.rs'],
+    scopes: ['system/*.rs', 'system/*.rus'],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -56,7 +56,7 @@ function configuration() {
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => {
           if (resource !== options.audience && resource !== options.otherAudience) throw new Error('unknown resource');
-          return { scope: 'system/*.rs', audience: resource, accessTokenTTL: 600, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+          return { scope: 'system/*.rs system/*.rus', audience: resource, accessTokenTTL: 600, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
         },
       },
     },

@@ -14,6 +14,10 @@ from stage.pki import Certificate, Pki
 
 SECONDS = 30
 
+# What tokens allow (SMART App Launch, scopes of version 2): to read and search, and to change what is there as well.
+READS = "system/*.rs"
+CHANGES = "system/*.rus"
+
 
 @dataclass
 class Answer:
@@ -91,10 +95,10 @@ class Issuer:
     pki: Pki
     secrets: dict[str, str]
 
-    def token(self, client: str, resource: str | None = None) -> str:
+    def token(self, client: str, resource: str | None = None, scope: str = READS) -> str:
         """An access token by the client-credentials grant (RFC 6749 section 4.4)."""
         credentials = base64.b64encode(f"{client}:{self.secrets[client]}".encode()).decode()
-        return self._grant({"Authorization": f"Basic {credentials}"}, {}, None, resource)
+        return self._grant({"Authorization": f"Basic {credentials}"}, {"scope": scope}, None, resource)
 
     def bound_token(self, client: str, certificate: Certificate) -> str:
         """An access token that is bound to the client's certificate (RFC 8705)."""
@@ -113,7 +117,7 @@ class Issuer:
         return exchange("GET", f"{self.url}/jwks", self.pki).json()["keys"]
 
     def _grant(self, headers: dict[str, str], fields: dict[str, str], certificate: Certificate | None, resource: str | None) -> str:
-        fields = {"grant_type": "client_credentials", "scope": "system/*.rs", **fields}
+        fields = {"grant_type": "client_credentials", "scope": READS, **fields}
         if resource:
             fields["resource"] = resource
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
