@@ -87,10 +87,18 @@ mod tests {
 
     #[test]
     fn l11_nothing_is_asked_by_way_of_other_resources() {
-        for own in ["code", "subject", "subject:Patient", "_id", "_sort", "_include", "_count", "name:exact"] {
+        for own in ["code", "subject", "subject:Patient", "_id", "_sort", "_count", "name:exact"] {
             assert_eq!(stays_within(own), Ok(()), "{own}");
         }
-        for other in ["subject.name", "subject:Patient.birthdate", "_has:Observation:patient:code", "_text", "_list"] {
+        for other in [
+            "subject.name",
+            "subject:Patient.birthdate",
+            "_has:Observation:patient:code",
+            "_text",
+            "_list",
+            "_include",
+            "_revinclude:iterate",
+        ] {
             assert!(stays_within(other).is_err(), "{other}");
         }
     }

@@ -10,6 +10,7 @@
     reason = "tests state behaviour and may panic"
 )]
 
+mod elements;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod gateway;

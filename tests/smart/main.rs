@@ -20,3 +20,4 @@ mod tokens;
 #[path = "../proxy/upstream.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
 mod upstream;
+mod writes;
