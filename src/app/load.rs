@@ -256,6 +256,7 @@ fn try_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Endpoint
         public_url: endpoint.public_url.as_ref().map(|url| url.value.clone()),
         page_parameters: endpoint.page_parameters.iter().map(|name| name.as_str().into()).collect(),
         search_parameters: declared(endpoint),
+        unseen: endpoint.unseen,
     })
 }
 

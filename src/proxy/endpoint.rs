@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use url::Url;
 
 use crate::access::Scope;
@@ -31,6 +32,19 @@ pub struct Endpoint {
     pub page_parameters: Vec<Box<str>>,
     /// Search parameters of the upstream's own, with what they test.
     pub search_parameters: Declared,
+    /// How it answers who asks for what its role sees nothing of.
+    pub unseen: Unseen,
+}
+
+/// What a caller is told who asks for a resource type or document of which its role sees nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unseen {
+    /// That its role does not see it: 403.
+    #[default]
+    Forbidden,
+    /// What is told of a resource that is not there: 404.
+    NotFound,
 }
 
 /// What an upstream serves.

@@ -54,7 +54,7 @@ use crate::redact::transform::{Given, Secret};
 
 pub use self::body::{Answer, Ended};
 pub use self::capacity::Capacity;
-pub use self::endpoint::{Endpoint, PathPattern, PatternError, Serves};
+pub use self::endpoint::{Endpoint, PathPattern, PatternError, Serves, Unseen};
 pub use self::limits::Limits;
 pub use self::trace::RequestIds;
 
@@ -222,6 +222,7 @@ async fn decide<B: Body<Data = Bytes>>(
     let permit = decision.map_err(|denied| match denied {
         // Another patient looks like one who is not there.
         policy::Denied::OtherPatient => Refusal::Absent,
+        policy::Denied::NotSeen if endpoint.unseen == Unseen::NotFound => Refusal::Absent,
         denied => Refusal::Policy(denied),
     })?;
     account.purpose = Some(permit.purpose());

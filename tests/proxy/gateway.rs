@@ -19,7 +19,7 @@ use fieldgate::net::tls::{ServerTls, server_config};
 use fieldgate::net::upstream::{Upstream, UpstreamConfig};
 use fieldgate::policy::Policy;
 use fieldgate::proxy::server::Server;
-use fieldgate::proxy::{Capacity, Endpoint, Gateway, Limits, PathPattern, RequestIds, Serves};
+use fieldgate::proxy::{Capacity, Endpoint, Gateway, Limits, PathPattern, RequestIds, Serves, Unseen};
 use fieldgate::redact::transform::Secret;
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair, SanType};
@@ -77,6 +77,7 @@ pub(crate) struct Setup {
     pub(crate) rules: String,
     /// The roles of each endpoint.
     pub(crate) roles: Vec<&'static str>,
+    pub(crate) unseen: Unseen,
 }
 
 impl Default for Setup {
@@ -91,6 +92,7 @@ impl Default for Setup {
             identity: String::new(),
             rules: String::new(),
             roles: vec!["desk", "billing", "clinician"],
+            unseen: Unseen::Forbidden,
         }
     }
 }
@@ -200,7 +202,7 @@ impl Running {
 
 /// One generation of configuration.
 pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gateway {
-    let Setup { limits, upstream: more, rate, policy, declared, identity, rules, roles } = setup;
+    let Setup { limits, upstream: more, rate, policy, declared, identity, rules, roles, unseen } = setup;
     let callers = ["desk", "billing", "clinician", "both", "nobody"];
     let keys: String = callers
         .iter()
@@ -237,6 +239,7 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
             public_url: None,
             page_parameters: Vec::new(),
             search_parameters: declared.clone(),
+            unseen,
         })
     };
     let documents = vec![(PathPattern::parse("/v1/members/{id}").unwrap(), "member-record".into())];

@@ -1,10 +1,10 @@
 //! What is refused, with which status, in whose words.
 
-use fieldgate::proxy::Limits;
+use fieldgate::proxy::{Limits, Unseen};
 
 use crate::gateway::{Running, Setup, key};
 use crate::http2::connect;
-use crate::upstream::{Then, Upstream, fhir, patient};
+use crate::upstream::{Then, Upstream, answer, fhir, patient};
 
 async fn gateway() -> (Running, Upstream) {
     let upstream = Upstream::answering(fhir(patient()), Then::Close).await;
@@ -97,6 +97,23 @@ async fn a_method_that_is_not_let_through_is_told_which_are() {
         assert!(reply.field("allow").unwrap().contains("get"), "{}", reply.head);
     }
     assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn l09_where_an_endpoint_says_so_what_a_role_does_not_see_is_like_what_is_not_there() {
+    let upstream = Upstream::answering(answer("404 Not Found", "", ""), Then::Close).await;
+    let gateway = Running::start(upstream.address, Setup { unseen: Unseen::NotFound, ..Setup::default() }).await;
+    let absent = gateway.get("desk", "/fhir/Patient/none").await;
+    absent.is_outcome(404, "not-found");
+    for unseen in ["/fhir/Condition/1", "/fhir/Condition", "/fhir/Condition?code=x"] {
+        let reply = gateway.get("desk", unseen).await;
+        assert_eq!((reply.status, reply.text()), (absent.status, absent.text()), "{unseen}");
+        let names = |head: &str| {
+            head.lines().skip(1).map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&reply.head), names(&absent.head), "{unseen}");
+    }
+    assert_eq!(upstream.requests().len(), 1);
 }
 
 #[tokio::test]
