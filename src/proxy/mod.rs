@@ -218,17 +218,34 @@ async fn decide<B: Body<Data = Bytes>>(
     let allowed = caller.purposes.as_deref();
     let base = endpoint.upstream.base().as_str();
     let bearer = Bearer { scopes: caller.scopes.as_ref(), patient: caller.patient.as_deref(), base: Some(base) };
-    let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, bearer, wanted.asked());
-    let permit = decision.map_err(|denied| match denied {
-        // Another patient looks like one who is not there.
-        policy::Denied::OtherPatient => Refusal::Absent,
-        policy::Denied::NotSeen if endpoint.unseen == Unseen::NotFound => Refusal::Absent,
-        denied => Refusal::Policy(denied),
-    })?;
+    let may = |wanted: &Wanted| {
+        let decision = gateway.policy.decide(&gateway.definitions, &role, requested, allowed, bearer, wanted.asked());
+        decision.map_err(|denied| match denied {
+            // Another patient looks like one who is not there.
+            policy::Denied::OtherPatient => Refusal::Absent,
+            policy::Denied::NotSeen if endpoint.unseen == Unseen::NotFound => Refusal::Absent,
+            denied => Refusal::Policy(denied),
+        })
+    };
+    let permit = may(&wanted)?;
     account.purpose = Some(permit.purpose());
 
     if let Some(reading) = reading {
         body = reading.await?;
+    }
+    let public = public_url(&endpoint, &authority, arrival.secure);
+    let bundle = body.as_ref().filter(|_| matches!(wanted.kind(), Kind::Batch | Kind::Transaction));
+    let around = Around { fields: &head.headers, authority: &authority, path: endpoint.path.as_str(), public: &public };
+    let most = gateway.limits.batch_entries;
+    let mut batch = bundle.map(|bundle| around.requests(&bundle.bytes, most)).transpose()?;
+    if wanted.kind() == Kind::Transaction {
+        // It goes on whole, so each of its requests is looked at here: it must be one that the role may send alone.
+        for request in batch.take().into_iter().flatten() {
+            let (head, _) = request?.into_parts();
+            let path = CanonicalPath::parse(head.uri.path()).map_err(Refusal::Path)?;
+            let below = path.strip_prefix(&endpoint.path).ok_or(Refusal::NoEndpoint)?;
+            may(&Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?).map(drop)?;
+        }
     }
     let reach = permit.reach().map(Arc::as_ref);
     let name = bound_name(&caller.name, reach);
@@ -243,15 +260,6 @@ async fn decide<B: Body<Data = Bytes>>(
         if_none_exist: conditions.if_none_exist.is_some(),
     };
     let admission = guard.admit_within(reach, asked).map_err(Refusal::Guard)?;
-    let public = public_url(&endpoint, &authority, arrival.secure);
-    let batch = match (wanted.kind(), &body) {
-        (Kind::Batch, Some(bundle)) => {
-            let (fields, path) = (&head.headers, endpoint.path.as_str());
-            let around = Around { fields, authority: &authority, path, public: &public };
-            Some(around.requests(&bundle.bytes, gateway.limits.batch_entries)?)
-        }
-        _ => None,
-    };
     Ok(Decided {
         caller: name,
         permit,

@@ -108,6 +108,27 @@ async fn what_is_no_batch_is_refused_whole() {
         post(&gateway, caller, &body).await.is_outcome(status, code);
     }
     assert!(upstream.requests().is_empty());
-    let whole = post(&gateway, "clinician", &json!({"resourceType": "Bundle", "type": "transaction"})).await;
+}
+
+#[tokio::test]
+async fn a_transaction_holds_nothing_that_its_role_may_not_send_alone() {
+    let upstream = upstream().await;
+    let gateway = gateway(&upstream).await;
+    let transaction = |requests: &[(&str, &str)]| {
+        let mut bundle = batch(requests);
+        bundle["type"] = json!("transaction");
+        bundle
+    };
+    for (requests, status, code) in [
+        (&[("GET", "Patient/1"), ("DELETE", "Patient/1")][..], 403, "forbidden"),
+        (&[("PUT", "Patient/1")], 403, "forbidden"),
+        (&[("GET", "Patient/1/$everything")], 403, "not-supported"),
+        (&[("GET", "../plan/v1/members/1")], 400, "structure"),
+        (&[("POST", "")], 404, "not-supported"),
+    ] {
+        post(&gateway, "clinician", &transaction(requests)).await.is_outcome(status, code);
+    }
+    assert!(upstream.requests().is_empty());
+    let whole = post(&gateway, "clinician", &transaction(&[("GET", "Patient/1")])).await;
     assert_eq!(whole.json()["type"], "transaction-response");
 }
