@@ -218,7 +218,7 @@ impl Stage {
         let known = ["content-type", "cache-control", "vary", "fieldgate-policy", "x-request-id", "date"];
         for (name, value) in &reply.headers {
             let of_the_body = match name.as_str() {
-                "transfer-encoding" | "content-location" => reply.status == 200,
+                "transfer-encoding" | "content-location" | "etag" => reply.status == 200,
                 "content-length" => reply.status != 200,
                 name => known.contains(&name),
             };
