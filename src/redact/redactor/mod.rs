@@ -44,7 +44,7 @@ pub struct Limits {
     /// How deep arrays and objects may nest; 128, and at most [`crate::json::lexer::MOST_DEPTH`].
     pub depth: usize,
     /// How many bytes of a value are held for a decision; 8 MiB. A value that is longer is withheld. While it is decided,
-    /// what is noted of its tokens takes some six times as much again, and at the most twelve times as much.
+    /// what is noted of its tokens takes some six times as much again, and at the most ten times as much.
     pub hold: usize,
     /// How many bytes a name and the white space around it may take; 64 KiB. More is refused.
     pub lead: usize,
