@@ -338,6 +338,9 @@ fn an_envelope_is_seen_without_a_rule_and_may_only_be_narrowed() {
     ];
     treated("sees: { Patient: { gender: show } }", &envelope);
     treated("sees: { Patient: { gender: show }, Bundle: { timestamp: hide } }", &[("Bundle.timestamp", "hide")]);
+    // What is hidden of an envelope takes with it what is seen in it.
+    let within = [("Bundle.entry.resource", "hide"), ("Bundle.entry.search.mode", "hide"), ("Bundle.link.url", "show")];
+    treated("sees: { Patient: { gender: show }, Bundle: { entry: hide } }", &within);
     refused("sees: { Patient: { gender: show }, Bundle: { identifier: show } }", "a role may only narrow it");
 }
 

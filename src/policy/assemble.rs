@@ -202,8 +202,12 @@ impl Assembler<'_> {
             let nothing = matches!(narrowed.and_then(|narrowed| narrowed.own), Some((false, _)));
             let mut rules = Vec::new();
             if !nothing {
-                let show = envelope.show.iter().filter(|text| !hidden.contains(*text));
-                rules.extend(show.filter_map(|text| self.built_in(type_id, text, Treatment::Show)));
+                for text in envelope.show.iter().filter(|text| !hidden.contains(*text)) {
+                    // What a role hides of an envelope is hidden with all that is in it.
+                    let hides = narrowed.is_some_and(|narrowed| narrowed.rules.iter().any(|rule| hides(rule, text)));
+                    let treatment = if hides { Treatment::Hide } else { Treatment::Show };
+                    rules.extend(self.built_in(type_id, text, treatment));
+                }
                 rules.extend(envelope.hide.iter().filter_map(|text| self.built_in(type_id, text, Treatment::Hide)));
             }
             rules.extend(narrowed.into_iter().flat_map(|narrowed| narrowed.rules.iter().cloned()));
@@ -241,6 +245,17 @@ impl Assembler<'_> {
         }
         hidden
     }
+}
+
+/// Whether a rule hides an element in which another stands, whatever its items say.
+fn hides(rule: &Rule, element: &str) -> bool {
+    let mut names = element.split('.');
+    let above = rule.steps.iter().all(|step| {
+        let plain = step.condition.is_none() && step.form.is_none();
+        plain && names.next() == Some(step.name.as_str())
+    });
+    // A rule for the element itself replaces the built-in one.
+    above && names.next().is_some() && matches!(rule.verdict, Verdict::Treat(Treatment::Hide))
 }
 
 #[cfg(test)]
