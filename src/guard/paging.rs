@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-pub(super) use super::query::Parameter;
+use super::query::Parameter;
 
 /// The parameter that holds a link's tag: the name of what is searched, a dot, and the authentication code.
 pub const TAG: &str = "_fieldgate";
@@ -92,8 +92,7 @@ pub(super) fn tag(
     path: &str,
     parameters: &[Parameter],
 ) -> Option<String> {
-    let code = mac(key, bound, searched, path, parameters)?.finalize().into_bytes();
-    Some(format!("{searched}.{}", URL_SAFE_NO_PAD.encode(code)))
+    Some(format!("{searched}.{}", code(key, bound, searched, path, parameters)?))
 }
 
 /// Whether this is the tag of the link.
@@ -106,21 +105,38 @@ pub(super) fn bears(
     tag: &str,
 ) -> bool {
     let code = tag.split_once('.').filter(|(claimed, _)| *claimed == searched).map(|(_, code)| code);
-    let code = code.and_then(|code| URL_SAFE_NO_PAD.decode(code).ok());
-    match (code, mac(key, bound, searched, path, parameters)) {
-        (Some(code), Some(mac)) => mac.verify_slice(&code).is_ok(),
-        _ => false,
-    }
+    code.is_some_and(|code| is_code(key, bound, searched, path, parameters, code))
 }
 
-/// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
-pub(super) fn mac(
+/// The authentication code of a link, as text.
+pub(super) fn code(
     key: &PageKey,
     bound: Bound<'_>,
     searched: &str,
     path: &str,
     parameters: &[Parameter],
-) -> Option<Hmac<Sha256>> {
+) -> Option<String> {
+    let code = mac(key, bound, searched, path, parameters)?.finalize().into_bytes();
+    Some(URL_SAFE_NO_PAD.encode(code))
+}
+
+/// Whether this is the authentication code of the link.
+pub(super) fn is_code(
+    key: &PageKey,
+    bound: Bound<'_>,
+    searched: &str,
+    path: &str,
+    parameters: &[Parameter],
+    code: &str,
+) -> bool {
+    match (URL_SAFE_NO_PAD.decode(code), mac(key, bound, searched, path, parameters)) {
+        (Ok(code), Some(mac)) => mac.verify_slice(&code).is_ok(),
+        _ => false,
+    }
+}
+
+/// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
+fn mac(key: &PageKey, bound: Bound<'_>, searched: &str, path: &str, parameters: &[Parameter]) -> Option<Hmac<Sha256>> {
     let Bound { endpoint, caller, role, generation } = bound;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
     let fixed = ["fieldgate page link", endpoint, caller, role, generation, searched, path];

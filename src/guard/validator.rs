@@ -4,11 +4,8 @@
 //! another caller the same version is another one. The upstream's own tag is not in it: it may be made of what is
 //! withheld.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
-
 use super::paging::{self, Bound, PageKey};
+use super::query::Parameter;
 
 /// What stands in place of a resource type where a code is of a version.
 const VERSION: &str = "version";
@@ -16,20 +13,18 @@ const VERSION: &str = "version";
 /// The tag of a version of a resource, which has this type and id, given the upstream's (RFC 9110, section 8.8.3). It is
 /// weak: the view of a resource is written in more than one way.
 pub(super) fn tag(key: &PageKey, bound: Bound<'_>, place: [&str; 2], upstream: &str) -> Option<String> {
-    let code = paging::mac(key, bound, VERSION, &place.join("/"), &version(upstream))?.finalize().into_bytes();
-    Some(format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(code)))
+    let code = paging::code(key, bound, VERSION, &place.join("/"), &version(upstream))?;
+    Some(format!("W/\"{code}\""))
 }
 
 /// Whether this is the tag of the version, as `If-Match` and `If-None-Match` name it.
 pub(super) fn bears(key: &PageKey, bound: Bound<'_>, place: [&str; 2], upstream: &str, tag: &str) -> bool {
     let text = tag.strip_prefix("W/").unwrap_or(tag);
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let code = text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let mac = paging::mac(key, bound, VERSION, &place.join("/"), &version(upstream));
-    code.zip(mac).is_some_and(|(code, mac)| mac.verify_slice(&code).is_ok())
+    let code = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    code.is_some_and(|code| paging::is_code(key, bound, VERSION, &place.join("/"), &version(upstream), code))
 }
 
-fn version(upstream: &str) -> [paging::Parameter; 1] {
+fn version(upstream: &str) -> [Parameter; 1] {
     [(String::new(), upstream.to_owned())]
 }
 

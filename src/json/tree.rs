@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::lexer::SyntaxError;
 use super::node::{Ambiguous, Document, Kind, Node};
 use super::string::escape_into;
 
@@ -27,17 +26,6 @@ pub struct Member<'a> {
     pub name: Cow<'a, str>,
     /// Its value.
     pub value: Tree<'a>,
-}
-
-/// Why a text is no tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TreeError {
-    /// It is not JSON.
-    #[error(transparent)]
-    Syntax(#[from] SyntaxError),
-    /// It has no one reading.
-    #[error(transparent)]
-    Ambiguous(#[from] Ambiguous),
 }
 
 impl<'a> Tree<'a> {
