@@ -79,15 +79,19 @@ pub(super) fn ask(headers: &mut HeaderMap, is_fhir: bool) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPT_ENCODING));
 }
 
+/// The media type of a body and its parameters, in lower case, where it is said once.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<(String, Vec<String>)> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let mut parts = value.to_str().ok()?.split(';').map(|part| part.trim().to_ascii_lowercase());
+    Some((parts.next().unwrap_or_default(), parts.collect()))
+}
+
 /// Whether a response says that its body is JSON in UTF-8, once.
 pub(super) fn says_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Ok(text) = value.to_str() else { return false };
-    let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let media_type = parts.next().unwrap_or_default();
+    let Some((media_type, parameters)) = media_type(headers) else { return false };
     matches!(&*media_type, "application/fhir+json" | "application/json")
-        && parts.all(|part| match part.split_once('=') {
+        && parameters.iter().all(|part| match part.split_once('=') {
             Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8"),
             _ => true,
         })

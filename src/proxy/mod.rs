@@ -6,6 +6,7 @@
 
 mod account;
 mod addresses;
+mod ask;
 mod batch;
 mod body;
 mod capacity;
@@ -24,10 +25,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
+use http::header::{ETAG, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -36,7 +36,7 @@ use self::addresses::Links;
 use self::batch::Around;
 use self::body::{Beginning, RedactedBody};
 use self::refusal::{Failure, Refusal};
-use self::request::{Conditions, FORM, Wanted};
+use self::request::{Conditions, Wanted};
 use self::write::Write;
 use crate::audit::Journal;
 use crate::fhir::Definitions;
@@ -167,7 +167,7 @@ pub async fn exchange<B: Body<Data = Bytes> + Send>(
     if let Some(requests) = decided.batch.take() {
         return batch::answer(gateway, arrival, requests, opened, now).await;
     }
-    let response = match ask(gateway, &decided, &opened).await {
+    let response = match ask::ask(gateway, &decided, &opened).await {
         Ok(response) => response,
         Err(refusal) => return opened.refuse(&refusal),
     };
@@ -282,52 +282,6 @@ async fn open(gateway: &Gateway, account: Account) -> Result<Opened, (Refusal, A
         Ok(Err(error)) => Err((Refusal::Audit(error), account)),
         Err(_) => Err((Refusal::AuditTimedOut, account)),
     }
-}
-
-/// Asks the upstream for what was admitted.
-async fn ask(gateway: &Gateway, decided: &Decided, opened: &Opened) -> Result<Response<UpstreamBody>, Refusal> {
-    let message = match (&decided.write, &decided.admission.form) {
-        (Some(write), _) => return write::ask(gateway, decided, opened, write).await,
-        (None, Some(form)) => Message {
-            method: Method::POST,
-            fields: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(FORM))]),
-            body: Bytes::from(form.clone()),
-        },
-        (None, None) => Message::default(),
-    };
-    send(gateway, decided, opened, message).await
-}
-
-/// A message to the address that was admitted, besides what is said in each; a GET without anything.
-#[derive(Default)]
-struct Message {
-    method: Method,
-    fields: HeaderMap,
-    body: Bytes,
-}
-
-/// Sends a message to the upstream.
-async fn send(
-    gateway: &Gateway,
-    decided: &Decided,
-    opened: &Opened,
-    message: Message,
-) -> Result<Response<UpstreamBody>, Refusal> {
-    let Decided { endpoint, admission, headers, .. } = decided;
-    let target = endpoint.upstream.target(&admission.path, admission.query.as_deref()).map_err(Refusal::Upstream)?;
-    let mut request = Request::new(Full::new(message.body));
-    *request.method_mut() = message.method;
-    *request.uri_mut() = target;
-    *request.headers_mut() = headers.clone();
-    request.headers_mut().remove(CONTENT_TYPE);
-    request.headers_mut().extend(message.fields);
-    headers::ask(request.headers_mut(), endpoint.serves.is_fhir());
-    opened.account.trace.write(request.headers_mut());
-    let started = Instant::now();
-    let response = endpoint.upstream.send(request).await;
-    let status = response.as_ref().ok().map(|response| response.status().as_u16());
-    gateway.metrics.upstream(&endpoint.name, status, started.elapsed());
-    response.map_err(Refusal::Upstream)
 }
 
 /// Passes a response on as the permit's plan says. Its head is decided when the first byte of its body is let through,

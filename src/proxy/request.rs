@@ -1,9 +1,7 @@
 //! What a request wants, read once and strictly: its framing, its interaction, its purpose, its body.
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING,
-};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use http_body::Body;
@@ -192,16 +190,13 @@ pub(super) async fn body<B: Body<Data = Bytes>>(
 
 /// Whether a body is of one of these media types, in UTF-8, as it stands.
 fn is_of(fields: &HeaderMap, media_types: &[&str]) -> bool {
-    let mut types = fields.get_all(CONTENT_TYPE).iter();
-    let (Some(said), None) = (types.next(), types.next()) else { return false };
-    let mut parts = said.to_str().unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
-    let named = parts.next().is_some_and(|name| media_types.contains(&&*name));
-    let plain = |part: String| match part.split_once('=') {
+    let Some((media_type, parameters)) = headers::media_type(fields) else { return false };
+    let plain = |part: &String| match part.split_once('=') {
         Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
         Some(("fhirversion", version)) => version.trim_matches('"').starts_with("4.0"),
         _ => false,
     };
-    named && parts.all(plain) && !fields.contains_key(CONTENT_ENCODING)
+    media_types.contains(&&*media_type) && parameters.iter().all(plain) && !fields.contains_key(CONTENT_ENCODING)
 }
 
 /// What a caller wants to write; `None` where it reads. Takes the body of a write.

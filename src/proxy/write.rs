@@ -8,10 +8,11 @@ use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH};
 use http::{HeaderName, Method, Response, StatusCode};
 
 use super::account::Opened;
+use super::ask::{Message, send};
 use super::refusal::{Failure, Refusal};
 use super::request::Conditions;
 use super::whole::{self, Broken, Whole};
-use super::{Decided, Gateway, Message, body, send};
+use super::{Decided, Gateway, body};
 use crate::fhir::OperationOutcome;
 use crate::fhir::interaction::Kind;
 use crate::guard::write::{self, Sent};
