@@ -288,6 +288,7 @@ pub(super) fn limits(limits: &config::Limits) -> proxy::Limits {
         form_timeout: limits.form_timeout.get(),
         batch_entries: limits.batch_entries.get(),
         count: small(limits.count.get()),
+        link_lifetime: limits.link_lifetime.get(),
         body_bytes: limits.body_bytes.bytes(),
         expansion: small(limits.expansion.get()),
         depth: limits.depth.get(),

@@ -69,6 +69,8 @@ limits! {
     batch_entries: Number = "100",
     /// What `_count` may ask for. More is lowered to it.
     count: Number = "1000",
+    /// How long a page link holds, or a link to the state or a file of an export.
+    link_lifetime: Time = "24h",
     /// The body of an upstream's response, decoded.
     body_bytes: Size = "4GiB",
     /// How many bytes one encoded byte of a body may become.

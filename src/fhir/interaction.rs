@@ -166,6 +166,28 @@ impl Interaction {
         }
     }
 
+    /// The path of a GET that asks for the same, below the endpoint: what a POST `_search` and the page of a search at the
+    /// server's root ask for, too.
+    pub fn path(&self) -> String {
+        let compartment = self.compartment.as_ref().map(|within| [&*within.resource_type, &*within.id]);
+        let member = match (&self.compartment, &self.resource_type) {
+            (Some(_), None) => Some("*"),
+            (_, of) => of.as_deref(),
+        };
+        let mut path = String::new();
+        for segment in compartment.into_iter().flatten().chain(member).chain(self.id.as_deref()) {
+            path = path + "/" + segment;
+        }
+        match (self.kind, &self.operation, &self.version) {
+            (_, Some(operation), _) => path + "/$" + operation,
+            (Kind::Vread, _, Some(version)) => path + "/_history/" + version,
+            (Kind::HistoryInstance | Kind::HistoryType | Kind::HistorySystem, ..) => path + "/_history",
+            (Kind::Capabilities, ..) => path + "/metadata",
+            _ if path.is_empty() => "/".to_owned(),
+            _ => path,
+        }
+    }
+
     fn on_type(method: &str, query: Option<&str>, of_type: impl Fn(Kind) -> Self) -> Result<Self, InteractionError> {
         let kind = match method {
             "GET" => return Ok(of_type(Kind::SearchType)),
@@ -343,6 +365,29 @@ mod tests {
             ("GET /Patient/1/*", "search-system in Patient/1"),
         ] {
             assert_eq!(told(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_asked_for_by_its_path_again() {
+        for line in [
+            "GET /Patient/1",
+            "GET /Patient/1/_history/2",
+            "GET /Patient/1/_history",
+            "GET /Patient/_history",
+            "GET /_history",
+            "GET /Patient?name=x",
+            "POST /Patient/_search",
+            "POST /_search",
+            "GET /metadata",
+            "GET /$export",
+            "GET /Group/1/$export",
+            "GET /Patient/1/$everything",
+            "GET /Patient/1/Observation",
+            "GET /Patient/1/*",
+        ] {
+            let found = parse(line).unwrap();
+            assert_eq!(parse(&format!("GET {}", found.path())), Ok(found), "{line}");
         }
     }
 

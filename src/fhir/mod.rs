@@ -5,11 +5,13 @@
 pub mod definitions;
 pub mod filter;
 pub mod interaction;
+pub mod operation;
 pub mod outcome;
 pub mod search;
 mod suggest;
 
 pub use definitions::{Definitions, Element, SearchParameter, Type, TypeId, TypeRef};
 pub use interaction::{Interaction, InteractionError};
+pub use operation::Operation;
 pub use outcome::OperationOutcome;
 pub use suggest::suggest;

@@ -4,8 +4,11 @@
 //! must never let through a parameter that it does not know the reach of. Pure: no I/O, no clock.
 
 mod bounded;
+pub mod onward;
+mod operation;
 pub mod paging;
 mod query;
+pub mod sealed;
 mod search;
 mod validator;
 pub mod write;
@@ -13,6 +16,11 @@ pub mod write;
 pub use self::paging::PageKey;
 pub use self::query::QueryError;
 pub use self::search::Declared;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
 
 use self::paging::Bound;
 use self::query::Parameter;
@@ -34,6 +42,10 @@ pub struct Guard<'a> {
     pub page_key: &'a PageKey,
     /// What page links are bound to.
     pub bound: Bound<'a>,
+    /// When the request came.
+    pub now: Timestamp,
+    /// How long a page link holds.
+    pub link_lifetime: Duration,
     /// Names of page parameters, besides those that are known of common servers.
     pub page_parameters: &'a [Box<str>],
     /// The search parameters of the upstream's own, and what they test.
@@ -68,6 +80,11 @@ pub struct Admission {
     pub form: Option<String>,
     /// What is searched, by the name that links to its pages are bound to; `None` where it is no search.
     pub searched: Option<String>,
+    /// What resources the answer may hold: types, or a type and the one id. `None` where it is all that the view shows.
+    pub holds: Option<Vec<Box<str>>>,
+    /// A resource of which the caller must see something before anything is asked; one that is withheld then looks like one
+    /// that is not there (L09).
+    pub seen_first: Option<CanonicalPath>,
 }
 
 /// Why a request is refused. Names what to change; never a value.
@@ -147,15 +164,14 @@ pub enum GuardError {
         /// What it takes.
         takes: &'static str,
     },
-    /// A page link that was changed, or was given to another caller, in another role or under an earlier policy.
-    #[error("this page link is not of this caller, role and policy, or was changed: search again from the first page")]
+    /// A page link that was changed, has ended, or was given to another caller, in another role or under an earlier policy.
+    #[error(
+        "this page link is not of this caller, role and policy, was changed or has ended: ask again for the first page"
+    )]
     PageLink,
-    /// The interaction is not let through.
-    #[error("{interaction} is not let through by this gateway yet")]
-    Interaction {
-        /// The code of the interaction.
-        interaction: &'static str,
-    },
+    /// An operation that is not let through.
+    #[error("this operation is not let through; those that are: $everything, $export, $lastn and $validate")]
+    Operation,
 }
 
 impl Guard<'_> {
@@ -171,6 +187,7 @@ impl Guard<'_> {
             Some(interaction) => self.scope(interaction, &parameters)?,
             None => None,
         };
+        let (mut holds, mut seen_first) = (None, None);
         let admitted = match (asked.interaction, &scope) {
             (_, Some(scope)) => {
                 let in_form = parameters.len() > in_query;
@@ -186,17 +203,27 @@ impl Guard<'_> {
                     return Err(GuardError::Unsupported { parameter: "a transaction", instead: SEND_A_BATCH });
                 }
                 Kind::Transaction => Self::one(parameters)?,
-                other => return Err(GuardError::Interaction { interaction: other.as_str() }),
+                Kind::HistoryInstance | Kind::HistoryType | Kind::HistorySystem => {
+                    self.history(interaction, parameters)?
+                }
+                Kind::Operation => {
+                    let called = self.operation(interaction, asked.path, parameters)?;
+                    (holds, seen_first) = (called.holds, called.seen_first);
+                    called.parameters
+                }
+                // Their scope was found above.
+                Kind::SearchType | Kind::SearchSystem => return Err(GuardError::PageLink),
             },
         };
         let text = query::write(&admitted);
         let path = asked.path.clone();
         let searched = scope.map(|scope| scope.name(self.definitions));
-        Ok(match asked.form {
+        let (query, form) = match asked.form {
             // Where a caller has kept its parameters out of the upstream's logs they stay so.
-            Some(_) => Admission { path, query: None, form: Some(text.unwrap_or_default()), searched },
-            None => Admission { path, query: text, form: None, searched },
-        })
+            Some(_) => (None, Some(text.unwrap_or_default())),
+            None => (text, None),
+        };
+        Ok(Admission { path, query, form, searched, holds, seen_first })
     }
 
     /// The address that a caller may have of one that the upstream wrote, a path and a query below both bases. `searched`:
@@ -236,7 +263,7 @@ impl Guard<'_> {
             if lost || !tags.is_empty() || searched != Some(&*name) {
                 return None;
             }
-            let tag = paging::tag(self.page_key, self.bound, &name, &path, &kept)?;
+            let tag = paging::tag(self.page_key, self.bound, self.until(), &name, &path, &kept)?;
             kept.push((paging::TAG.to_owned(), tag));
         } else if segments.is_empty() && !scope.is_system() {
             return None;
@@ -309,7 +336,8 @@ impl Guard<'_> {
         let name = scope.name(self.definitions);
         // A type is searched at the root by a page link alone.
         let is_page = has_state || path.segments().is_empty() && !scope.is_system();
-        let bears = |tag: &String| paging::bears(self.page_key, self.bound, &name, path.as_str(), &admitted, tag);
+        let now = self.now.as_second();
+        let bears = |tag: &String| paging::bears(self.page_key, self.bound, now, &name, path.as_str(), &admitted, tag);
         match tags.as_slice() {
             [] if !is_page => {
                 rules.widen(&mut admitted);
@@ -354,6 +382,14 @@ impl Guard<'_> {
         let type_id = self.definitions.resource(resource)?;
         let shows = self.view.shows_all(self.definitions, type_id, "meta.versionId");
         shows.then(|| validator::tag(self.page_key, self.bound, [resource, id], upstream)).flatten()
+    }
+
+    /// The validator of a version of a file, as it is let through on a day; `None` where the upstream doesn't say that the
+    /// version is the same byte for byte (RFC 9110, section 8.8.1).
+    pub fn file_validator(&self, path: &CanonicalPath, upstream: &str, today: Date) -> Option<String> {
+        let version = (!upstream.starts_with("W/")).then(|| format!("{upstream} {today}"))?;
+        let weak = validator::tag(self.page_key, self.bound, ["", path.as_str()], &version)?;
+        weak.strip_prefix("W/").map(str::to_owned)
     }
 
     /// Whether the caller was given this validator of the version.

@@ -1,8 +1,9 @@
-//! Page links: the caller's own, bound to the endpoint, the caller, the role and the policy (L18).
+//! Page links: the caller's own, bound to the endpoint, the caller, the role and the policy, and for a time (L18).
 //!
 //! An upstream names the next page in ways of its own, so its parameters cannot be checked like a search's. Instead the
 //! gateway puts a tag on each link that it hands out, and takes back what bears one: what it has not handed out to this
-//! caller in this role under this policy is refused. The tag must never cover a parameter that the guard would refuse.
+//! caller in this role under this policy, or too long ago, is refused. The tag must never cover a parameter that the guard
+//! would refuse.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,8 @@ use sha2::Sha256;
 
 use super::query::Parameter;
 
-/// The parameter that holds a link's tag: the name of what is searched, a dot, and the authentication code.
+/// The parameter that holds a link's tag: the name of what is searched, until when the link holds (seconds since 1970), and
+/// the authentication code, with dots between them.
 pub const TAG: &str = "_fieldgate";
 
 /// The parameters in which servers keep the state of a search between its pages. An endpoint may name more.
@@ -40,7 +42,7 @@ const STATE: &[&str] = &[
 ];
 
 /// The key of page links' tags. It is never printed.
-pub struct PageKey([u8; 32]);
+pub struct PageKey(pub(super) [u8; 32]);
 
 impl PageKey {
     /// A key of these bytes, which must have come from a random generator or from a secret by a use of its own. Gateways
@@ -65,8 +67,18 @@ pub struct Bound<'a> {
     pub caller: &'a str,
     /// The role's name.
     pub role: &'a str,
+    /// How far the caller's requests reach, where that is less far than the role; empty where it is as far.
+    pub within: &'a str,
     /// The generation of the policy.
     pub generation: &'a str,
+}
+
+impl<'a> Bound<'a> {
+    /// The parts that tell it from another.
+    pub(super) fn parts(self) -> [&'a str; 5] {
+        let Self { endpoint, caller, role, within, generation } = self;
+        [endpoint, caller, role, within, generation]
+    }
 }
 
 /// The resource type that a query's tag names, if it has one and that is what it names. Nothing is proven by it.
@@ -84,28 +96,33 @@ pub(super) fn is_state(name: &str, more: &[Box<str>]) -> bool {
     STATE.contains(&name) || more.iter().any(|known| **known == *name)
 }
 
-/// The tag of a link.
+/// The tag of a link that holds until then.
 pub(super) fn tag(
     key: &PageKey,
     bound: Bound<'_>,
+    until: i64,
     searched: &str,
     path: &str,
     parameters: &[Parameter],
 ) -> Option<String> {
-    Some(format!("{searched}.{}", code(key, bound, searched, path, parameters)?))
+    let named = format!("{searched}.{until}");
+    Some(format!("{named}.{}", code(key, bound, &named, path, parameters)?))
 }
 
-/// Whether this is the tag of the link.
+/// Whether this is the tag of the link, and holds now.
 pub(super) fn bears(
     key: &PageKey,
     bound: Bound<'_>,
+    now: i64,
     searched: &str,
     path: &str,
     parameters: &[Parameter],
     tag: &str,
 ) -> bool {
-    let code = tag.split_once('.').filter(|(claimed, _)| *claimed == searched).map(|(_, code)| code);
-    code.is_some_and(|code| is_code(key, bound, searched, path, parameters, code))
+    let Some((named, code)) = tag.rsplit_once('.') else { return false };
+    let until = named.split_once('.').filter(|(claimed, _)| *claimed == searched).map(|(_, until)| until);
+    let holds = until.and_then(|until| until.parse().ok()).is_some_and(|until: i64| now <= until);
+    holds && is_code(key, bound, named, path, parameters, code)
 }
 
 /// The authentication code of a link, as text.
@@ -137,23 +154,30 @@ pub(super) fn is_code(
 
 /// `None` never happens: HMAC takes keys of any length. Nothing bears a tag where it did.
 fn mac(key: &PageKey, bound: Bound<'_>, searched: &str, path: &str, parameters: &[Parameter]) -> Option<Hmac<Sha256>> {
-    let Bound { endpoint, caller, role, generation } = bound;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
-    let fixed = ["fieldgate page link", endpoint, caller, role, generation, searched, path];
-    let parameters = parameters.iter().flat_map(|(name, value)| [&**name, &**value]);
-    for part in fixed.into_iter().chain(parameters) {
-        // INVARIANT: each part is preceded by its length, so that no two lists of parts are one text.
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
-    }
+    mac.update(&joined(["fieldgate page link"].into_iter().chain(bound.parts()).chain([searched, path])));
+    mac.update(&joined(parameters.iter().flat_map(|(name, value)| [&**name, &**value])));
     Some(mac)
+}
+
+/// Parts as one text.
+pub(super) fn joined<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for part in parts {
+        // INVARIANT: each part is preceded by its length, so that no two lists of parts are one text.
+        text.extend((part.len() as u64).to_be_bytes());
+        text.extend(part.as_bytes());
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOUND: Bound<'_> = Bound { endpoint: "ehr", caller: "idp|ada", role: "front-desk", generation: "g1" };
+    const BOUND: Bound<'_> =
+        Bound { endpoint: "ehr", caller: "idp|ada", role: "front-desk", within: "", generation: "g1" };
+    const NOW: i64 = 1_800_000_000;
 
     fn page() -> Vec<Parameter> {
         vec![("_getpages".into(), "1".into()), ("_getpagesoffset".into(), "20".into())]
@@ -162,12 +186,16 @@ mod tests {
     #[test]
     fn l18_a_tag_holds_for_its_link_its_caller_its_role_and_its_policy_alone() {
         let key = PageKey::new([7; 32]);
-        let given = tag(&key, BOUND, "Patient", "/", &page()).unwrap();
+        let given = tag(&key, BOUND, NOW + 60, "Patient", "/", &page()).unwrap();
+        let bears = |key: &PageKey, bound, searched: &str, path: &str, page: &[Parameter], tag: &str| {
+            bears(key, bound, NOW, searched, path, page, tag)
+        };
         assert!(bears(&key, BOUND, "Patient", "/", &page(), &given));
         for other in [
             Bound { endpoint: "other", ..BOUND },
             Bound { caller: "idp|eve", ..BOUND },
             Bound { role: "clinician", ..BOUND },
+            Bound { within: "patient/Patient.rs", ..BOUND },
             Bound { generation: "g2", ..BOUND },
         ] {
             assert!(!bears(&key, other, "Patient", "/", &page(), &given), "{other:?}");
@@ -181,14 +209,31 @@ mod tests {
         let mut shifted = page();
         shifted[0] = ("_getpages1".into(), String::new());
         assert!(!bears(&key, BOUND, "Patient", "/", &shifted, &given));
-        for wrong in ["", "Patient", "Patient.", "Patient.AAAA", &given.replace("Patient", "Observation")] {
+        for wrong in [
+            "",
+            "Patient",
+            "Patient.",
+            "Patient.AAAA",
+            "Patient.1800000060.AAAA",
+            &given.replace("Patient", "Observation"),
+            &given.replace("1800000060", "1800000061"),
+        ] {
             assert!(!bears(&key, BOUND, "Patient", "/", &page(), wrong), "{wrong}");
         }
     }
 
     #[test]
+    fn l18_a_tag_holds_until_its_time_is_over() {
+        let key = PageKey::new([7; 32]);
+        let given = tag(&key, BOUND, NOW, "Patient", "/", &page()).unwrap();
+        let holds_at = |now| bears(&key, BOUND, now, "Patient", "/", &page(), &given);
+        assert!(holds_at(NOW - 60) && holds_at(NOW));
+        assert!(!holds_at(NOW + 1));
+    }
+
+    #[test]
     fn the_claimed_type_is_read_from_the_tag() {
-        assert_eq!(claimed_type("_getpages=1&_fieldgate=Patient.abc"), Some("Patient"));
+        assert_eq!(claimed_type("_getpages=1&_fieldgate=Patient.1800000000.abc"), Some("Patient"));
         assert_eq!(claimed_type("_getpages=1"), None);
         assert_eq!(claimed_type("_fieldgate=abc"), None);
     }

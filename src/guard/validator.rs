@@ -32,7 +32,8 @@ fn version(upstream: &str) -> [Parameter; 1] {
 mod tests {
     use super::*;
 
-    const BOUND: Bound<'_> = Bound { endpoint: "ehr", caller: "idp|ada", role: "front-desk", generation: "g1" };
+    const BOUND: Bound<'_> =
+        Bound { endpoint: "ehr", caller: "idp|ada", role: "front-desk", within: "", generation: "g1" };
 
     #[test]
     fn l23_a_validator_is_of_its_resource_its_caller_its_role_and_its_policy_alone() {
@@ -46,6 +47,7 @@ mod tests {
             Bound { endpoint: "other", ..BOUND },
             Bound { caller: "idp|eve", ..BOUND },
             Bound { role: "clinician", ..BOUND },
+            Bound { within: "patient/Patient.rs", ..BOUND },
             Bound { generation: "g2", ..BOUND },
         ] {
             assert!(!bears(&key, other, place, version, &given), "{other:?}");

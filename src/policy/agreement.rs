@@ -70,7 +70,9 @@ impl Walk<'_> {
                 assert_eq!(absent, state.append.contains(&format!("\"_{}\":", form.json_name)), "{name}");
             }
             (Kind::Primitive, Action::Transform(id)) => match self.plan.transform(id).unwrap() {
-                Transform::Address | Transform::Reference => assert_eq!(*treatment, Treatment::Show, "{name}"),
+                Transform::Address | Transform::Page | Transform::Reference => {
+                    assert_eq!(*treatment, Treatment::Show, "{name}")
+                }
                 transform => {
                     let instant = self.definitions.get(form.target).name == "instant";
                     assert_eq!(treatment.transform(instant).as_ref(), Some(transform), "{name}");
@@ -229,14 +231,15 @@ fn an_id_is_noted_as_that_of_a_resource_a_patient_or_a_fragment() {
 fn addresses_of_the_upstream_are_led_back_for_every_role() {
     for sees in ["'*': show", "Patient: { gender: show }"] {
         let plan = plan(sees);
-        let led_back = |state: &State, name: &str| match member(state, name).action {
-            Action::Transform(id) => assert_eq!(plan.transform(id), Some(&Transform::Address), "{sees}: {name}"),
+        let led_by = |state: &State, name: &str, by: Transform| match member(state, name).action {
+            Action::Transform(id) => assert_eq!(plan.transform(id), Some(&by), "{sees}: {name}"),
             other => panic!("{sees}: {name} is {other:?}"),
         };
+        let led_back = |state: &State, name: &str| led_by(state, name, Transform::Address);
         let bundle = resource(&plan, "Bundle");
         let entry = within(&plan, bundle, "entry");
         assert!(entry.envelope);
-        led_back(within(&plan, bundle, "link"), "url");
+        led_by(within(&plan, bundle, "link"), "url", Transform::Page);
         led_back(entry, "fullUrl");
         led_back(within(&plan, entry, "request"), "url");
         let response = within(&plan, entry, "response");

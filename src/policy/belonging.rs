@@ -179,6 +179,11 @@ fn one_form(definitions: &Definitions, at: TypeId, step: &str) -> Option<(&'stat
     member(json_name)
 }
 
+/// A resource of this id.
+pub(super) fn equals_id(id: &str) -> Test {
+    equals(vec![name("id")], id)
+}
+
 fn name(name: &str) -> Segment {
     Segment::Child(vec![Selector::Name(name.into())])
 }

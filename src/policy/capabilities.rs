@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::fhir::interaction::Kind;
-use crate::fhir::{Definitions, TypeId};
+use crate::fhir::{Definitions, Operation, TypeId};
 use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 
 use super::belonging::{Belonging, Patient, belonging};
@@ -18,27 +18,39 @@ use super::{CheckedRole, RoleView, path, reach};
 use crate::model::{Actions, Level};
 
 /// The interactions that the gateway lets through at all, whatever a role may.
-pub const LET_THROUGH: [Kind; 7] =
-    [Kind::Read, Kind::Vread, Kind::SearchType, Kind::Create, Kind::Update, Kind::Patch, Kind::Delete];
+pub const LET_THROUGH: [Kind; 9] = [
+    Kind::Read,
+    Kind::Vread,
+    Kind::HistoryInstance,
+    Kind::HistoryType,
+    Kind::SearchType,
+    Kind::Create,
+    Kind::Update,
+    Kind::Patch,
+    Kind::Delete,
+];
 
 /// What the upstream can do and nobody through the gateway, or does in another way here.
-const NEVER: [&str; 11] = [
+const NEVER: [&str; 9] = [
     "document",
     "messaging",
     "rest.compartment",
     "rest.interaction",
-    "rest.operation",
     "rest.security",
     "rest.resource.conditionalCreate",
     "rest.resource.conditionalDelete",
     "rest.resource.conditionalRead",
     "rest.resource.conditionalUpdate",
-    "rest.resource.operation",
 ];
 
 /// The interactions that a role may use and that are let through.
 pub(super) fn interactions(role: &CheckedRole) -> impl Iterator<Item = Kind> {
     LET_THROUGH.into_iter().filter(|kind| role.may.contains(&May::Interaction(*kind)))
+}
+
+/// The operations that a role may call and that are let through.
+fn operations(role: &CheckedRole) -> impl Iterator<Item = Operation> {
+    Operation::ALL.into_iter().filter(|known| role.may.contains(&May::Operation(known.as_str().into())))
 }
 
 /// The view of what `metadata` answers a role.
@@ -54,9 +66,13 @@ pub(super) fn view(definitions: &Definitions, role: &CheckedRole) -> View {
     let seen: Vec<&str> =
         definitions.resource_types().filter(|(id, _)| role.sees(*id)).map(|(_, known)| known.name).collect();
     let codes: Vec<&str> = interactions(role).map(Kind::as_str).collect();
+    let operations: Vec<&str> = operations(role).map(Operation::as_str).collect();
     let mut rules: Vec<Rule> = NEVER.iter().filter_map(|text| hide(definitions, statement, text, None)).collect();
     rules.extend(hide(definitions, statement, "rest.resource", Some(("type", &seen))));
     rules.extend(hide(definitions, statement, "rest.resource.interaction", Some(("code", &codes))));
+    for text in ["rest.operation", "rest.resource.operation"] {
+        rules.extend(hide(definitions, statement, text, Some(("name", &operations))));
+    }
     for rule in rules {
         let index = u32::try_from(view.rules.len()).unwrap_or(u32::MAX);
         view.rules.push(rule);

@@ -44,12 +44,15 @@ impl From<TooManyConditions> for CompileError {
 
 /// The elements that hold addresses of the upstream (LEAKS of `Bundle.link`, `fullUrl` and their like).
 const ADDRESSES: [(&str, &str); 5] = [
-    ("Bundle.link", "url"),
+    PAGE,
     ("Bundle.entry", "fullUrl"),
     ("Bundle.entry.request", "url"),
     ("Bundle.entry.response", "location"),
     ("CapabilityStatement.implementation", "url"),
 ];
+
+/// The address of a page.
+const PAGE: (&str, &str) = ("Bundle.link", "url");
 
 /// The objects that are nothing without the resource in them.
 const ENVELOPES: [&str; 2] = ["Bundle.entry", "Parameters.parameter"];
@@ -369,7 +372,8 @@ impl<'a> Compiler<'a> {
     fn shown(&mut self, place: &Place, element: &Element, form: &TypeRef) -> Action {
         let owner = self.definitions.get(place.type_id).name;
         if ADDRESSES.contains(&(owner, element.name.as_str())) {
-            return self.transform(Transform::Address);
+            let page = PAGE == (owner, element.name.as_str());
+            return self.transform(if page { Transform::Page } else { Transform::Address });
         }
         if self.view.restricted && (owner, element.name.as_str()) == ("Reference", "reference") {
             return self.transform(Transform::Reference);

@@ -132,7 +132,9 @@ impl Policy {
             Asked::Fhir(interaction) => {
                 view.allow(definitions, interaction)?;
                 let reach = reach::reach(view.bounded(), definitions, bearer, interaction)?.map(Arc::new);
-                let view = if reach.is_some() { view.bounded() } else { view };
+                // What an operation answers holds less than the view shows, so nothing in it is counted (L09).
+                let bounded = reach.is_some() || interaction.kind == Kind::Operation && view.restricted();
+                let view = if bounded { view.bounded() } else { view };
                 (view.plan(), view.restricted(), reach)
             }
         };

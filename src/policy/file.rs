@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use crate::fhir::Definitions;
 use crate::fhir::interaction::Kind as Interaction;
+use crate::fhir::{Definitions, Operation};
 use crate::model::{Purpose, Role};
 
 use super::labels;
@@ -326,7 +326,13 @@ fn may(node: &Node, findings: &mut Findings) -> Vec<May> {
                 "write it with its $, such as $everything",
             ),
             operation if operation.starts_with('$') && operation.len() > 1 => {
-                may.push(May::Operation(operation.trim_start_matches('$').into()));
+                let name = operation.trim_start_matches('$');
+                if Operation::named(name).is_none() {
+                    let known = Operation::ALL.map(|known| format!("${}", known.as_str())).join(", ");
+                    let message = format!("{operation} is refused whoever calls it: its answers can't be filtered");
+                    findings.warning(item.at, message, Some(&format!("leave it out; let through are {known}")));
+                }
+                may.push(May::Operation(name.into()));
             }
             code => match Interaction::from_code(code) {
                 Some(kind) => may.push(May::Interaction(kind)),

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::fhir::TypeId;
 use crate::fhir::definitions::Definitions;
 use crate::fhir::interaction::{Interaction, Kind, is_id};
+use crate::fhir::{Operation, TypeId};
 use crate::model::{Actions, Level, Scope, Scopes};
 use crate::redact::Bounds;
 use crate::redact::condition::Test;
 
-use super::belonging::{Belonging, Patient, belonging, narrowing, token};
+use super::belonging::{Belonging, Patient, belonging, equals_id, narrowing, token};
 use super::{CheckedRole, Denied};
 
 /// What of a caller bounds what its role may do.
@@ -54,6 +54,20 @@ impl Reach {
     }
 }
 
+/// The resources that an answer may hold: those within reach, and of them those that are named where some are, a type
+/// or a type and one id.
+pub fn bounds(reach: Option<&Reach>, holds: Option<&[Box<str>]>) -> Option<Arc<Bounds>> {
+    let Some(holds) = holds else { return reach.map(|reach| Arc::clone(&reach.bounds)) };
+    let mut bounds = Bounds::new();
+    for held in holds {
+        let (of, id) = held.split_once('/').map_or((&**held, None), |(of, id)| (of, Some(id)));
+        let Some(rows) = reach.map_or(Some(None), |reach| reach.bounds.rows(of)) else { continue };
+        let tests: Vec<Test> = rows.cloned().into_iter().chain(id.map(equals_id)).collect();
+        bounds.allow(of, (!tests.is_empty()).then_some(Test::All(tests)));
+    }
+    Some(Arc::new(bounds))
+}
+
 /// Envelopes hold the resources that are decided one by one, or say how a request went.
 const ENVELOPES: [&str; 3] = ["Bundle", "OperationOutcome", "Parameters"];
 
@@ -77,17 +91,21 @@ pub(super) fn reach(
         return Err(Denied::NoPatient);
     }
     let reacher = Reacher { definitions, scopes: bearer.scopes, patient, own: role.own_compartment };
-    let Some(wanted) = action(asked.kind) else { return Err(Denied::Scope) };
+    let operation = asked.operation.as_deref().and_then(Operation::named);
+    let Some(wanted) = operation.map(called).or_else(|| action(asked.kind)) else { return Err(Denied::Scope) };
     if reacher.is_unbounded(wanted) {
         return Ok(None);
     }
-    // What names no type speaks of them all, and is bounded by none.
-    let of = asked.resource_type.as_deref().and_then(|of| definitions.resource(of)).ok_or(Denied::Scope)?;
-    let (grants, denied) = reacher.grants(of, wanted);
-    if grants.is_empty() {
+    let of = asked.resource_type.as_deref().and_then(|of| definitions.resource(of));
+    let (grants, denied) = match of {
+        Some(of) => reacher.grants(of, wanted),
+        // What names no type speaks of them all, and is bounded by none; an export holds of each type what may be seen.
+        None => (Vec::new(), Denied::Scope),
+    };
+    if grants.is_empty() && !(of.is_none() && operation == Some(Operation::Export)) {
         return Err(denied);
     }
-    let held = reacher.own || grants.iter().all(|grant| grant.held);
+    let held = reacher.own || !grants.is_empty() && grants.iter().all(|grant| grant.held);
     if held {
         reacher.check_own(asked)?;
     }
@@ -97,18 +115,31 @@ pub(super) fn reach(
         definitions.resource_types().filter(|(id, of)| role.sees(*id) && !ENVELOPES.contains(&of.name))
     {
         let (others, _) = reacher.grants(type_id, SEES);
-        let grants = if type_id == of { &grants } else { &others };
+        let grants = if of == Some(type_id) { &grants } else { &others };
         if let Some(rows) = reacher.rows(type_id, grants) {
             bounds.allow(known.name, rows);
         }
     }
-    let narrowing = if asked.kind == Kind::SearchType { reacher.narrowing(of, &grants, held)? } else { Vec::new() };
+    let narrowing = match of.filter(|_| asked.kind == Kind::SearchType) {
+        Some(of) => reacher.narrowing(of, &grants, held)?,
+        None => Vec::new(),
+    };
     let name = format!("{:?} {:?} {}", id, bearer.scopes, role.own_compartment).into();
     Ok(Some(Reach { bounds: Arc::new(bounds), narrowing, name }))
 }
 
-/// The action that an interaction is (SMART App Launch 2.2, scopes for requesting FHIR resources). None is an operation,
-/// and none what holds several interactions: each of those is asked for by itself.
+/// The action that an operation is, of the type that it is called on.
+fn called(operation: Operation) -> Actions {
+    match operation {
+        Operation::Everything => Actions::READ,
+        Operation::Export | Operation::Lastn => Actions::SEARCH,
+        // What is sent may be what is to be written.
+        Operation::Validate => Actions::CREATE,
+    }
+}
+
+/// The action that an interaction is (SMART App Launch 2.2, scopes for requesting FHIR resources). None is what holds
+/// several interactions: each of those is asked for by itself.
 pub(super) fn action(kind: Kind) -> Option<Actions> {
     match kind {
         Kind::Read | Kind::Vread | Kind::HistoryInstance => Some(Actions::READ),

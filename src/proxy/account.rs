@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use jiff::Timestamp;
@@ -185,6 +186,17 @@ impl Opened {
         };
         self.ticket.complete(Summary::nothing((self.account.gateway.clock)(), status.as_u16(), outcome));
         self.account.answer(refusal)
+    }
+
+    /// Ends a request with JSON of the gateway's own words, made of what the upstream said.
+    pub(super) fn say(self, body: Bytes) -> Response<Answer> {
+        let mut summary = Summary::nothing((self.account.gateway.clock)(), StatusCode::OK.as_u16(), Outcome::Complete);
+        summary.bytes = body.len() as u64;
+        let fields = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let answer = self.account.response(StatusCode::OK, fields, Answer::own(body));
+        self.ticket.complete(summary);
+        self.account.settle(StatusCode::OK, "complete");
+        answer
     }
 
     /// Ends a request with an answer that has a head alone.

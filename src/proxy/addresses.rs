@@ -5,10 +5,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
 
 use super::endpoint::Endpoint;
+use super::onward::Step;
 use super::{Decided, Gateway};
+use crate::fhir::Interaction;
+use crate::guard::Guard;
+use crate::guard::onward::From;
+use crate::guard::sealed::Place;
 use crate::model::Role;
 use crate::net::address::CanonicalPath;
 use crate::policy::Reach;
@@ -22,29 +28,60 @@ pub(super) struct Links {
     role: Role,
     /// Where the caller reaches the endpoint, without a slash at the end.
     public: String,
-    /// What the request has searched.
+    /// What the request has asked.
+    interaction: Option<Interaction>,
+    /// What it has searched.
     searched: Option<String>,
+    /// What the answer may hold.
+    holds: Option<Vec<Box<str>>>,
     reach: Option<Arc<Reach>>,
+    now: Timestamp,
 }
 
 impl Links {
     pub(super) fn new(gateway: &Arc<Gateway>, decided: &Decided) -> Self {
-        let Decided { endpoint, caller, permit, public, admission, .. } = decided;
+        let Decided { endpoint, caller, permit, public, admission, interaction, step, now, .. } = decided;
         Self {
             gateway: Arc::clone(gateway),
             endpoint: Arc::clone(endpoint),
             caller: caller.clone(),
             role: permit.role().clone(),
             public: public.clone(),
-            searched: admission.searched.clone(),
+            interaction: interaction.clone(),
+            // An export's manifest says what was asked.
+            searched: if *step == Step::Begin { admission.query.clone() } else { admission.searched.clone() },
+            holds: admission.holds.clone(),
             reach: permit.reach().cloned(),
+            now: *now,
         }
     }
 
+    fn guard(&self) -> Option<Guard<'_>> {
+        self.gateway.guard(&self.endpoint, &self.caller, &self.role, self.reach.as_deref(), self.now)
+    }
+
     fn link(&self, path: &CanonicalPath, query: Option<&str>) -> Option<String> {
-        let reach = self.reach.as_deref();
-        let guard = self.gateway.guard(&self.endpoint, &self.caller, &self.role, reach)?;
-        guard.link_within(reach, path, query, self.searched.as_deref())
+        self.guard()?.link_within(self.reach.as_deref(), path, query, self.searched.as_deref())
+    }
+
+    fn from(&self) -> Option<From<'_>> {
+        let (searched, holds) = (self.searched.as_deref(), self.holds.as_deref());
+        Some(From { interaction: self.interaction.as_ref()?, searched, holds })
+    }
+
+    /// The path and query of an address below the upstream's URL.
+    fn below(&self, address: &str) -> Option<(CanonicalPath, Option<String>)> {
+        let url = Url::parse(address).ok()?;
+        Some((below(self.endpoint.upstream.base(), &url)?, url.query().map(str::to_owned)))
+    }
+
+    /// The address of a link to a place of an export, which holds these resources; `None` where it is not below the
+    /// upstream's URL.
+    pub(super) fn lead(&self, place: Place, holds: Option<&[Box<str>]>, address: &str) -> Option<String> {
+        let (path, query) = self.below(address)?;
+        let from = From { holds, ..self.from()? };
+        let link = self.guard()?.lead(place, from, &path, query.as_deref())?;
+        Some(format!("{}{link}", self.public))
     }
 }
 
@@ -67,6 +104,15 @@ impl Addresses for Links {
         let (path, query) = address.split_once('?').map_or((address, None), |(path, query)| (path, Some(query)));
         let link = self.link(&CanonicalPath::parse(&format!("/{path}")).ok()?, query)?;
         link.strip_prefix('/').map(|link| link.to_owned().into())
+    }
+
+    fn page<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
+        if let Some(rewritten) = self.rewrite(address) {
+            return Some(rewritten);
+        }
+        let (path, query) = self.below(address)?;
+        let page = self.guard()?.page(self.from()?, &path, query.as_deref())?;
+        Some(format!("{}{page}", self.public).into())
     }
 }
 

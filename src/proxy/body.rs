@@ -20,13 +20,14 @@ use http_body_util::Full;
 
 use super::account::{Opened, Released};
 use super::capacity::Held;
+use super::headers::Form;
 use super::refusal::Failure;
 use crate::audit::Outcome;
-use crate::net::coding::Decoder;
+use crate::net::coding::{Caps, Decoder};
 use crate::net::upstream::UpstreamBody;
 use crate::policy::Permit;
 use crate::redact::transform::Given;
-use crate::redact::{Redactor, Sink};
+use crate::redact::{Lines, RedactError, Redactor, Sink, Tally};
 
 /// A run of kept bytes of at least this length leaves as a slice; copying a shorter one is cheaper.
 const SLICE: usize = 2 * 1024;
@@ -89,13 +90,15 @@ impl Body for Answer {
 
 /// The body of an upstream's response, decoded and redacted as the caller reads.
 pub(super) struct RedactedBody {
-    /// The proof that this body may be seen, as its plan says.
-    _permit: Permit,
+    /// The proof that this body may be seen, as its plan says; taken when it was only measured.
+    permit: Option<Permit>,
     source: UpstreamBody,
     decoder: Option<Decoder>,
     encoded: Bytes,
-    redactor: Redactor,
+    reader: Reader,
     output: Output,
+    /// The part of what is let through that is sent, where it is not all of it.
+    part: Option<Part>,
     held: Held,
     stage: Stage,
     status: StatusCode,
@@ -104,6 +107,37 @@ pub(super) struct RedactedBody {
     spent: Duration,
     /// Taken when the answer has ended.
     opened: Option<Opened>,
+}
+
+/// A body that was read and not sent.
+pub(super) struct Measured {
+    pub(super) length: u64,
+    pub(super) permit: Permit,
+    pub(super) opened: Opened,
+}
+
+/// What an answer with a body says of it.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) form: Form,
+}
+
+/// Reads and redacts what was decoded.
+enum Reader {
+    Document(Redactor),
+    Lines(Lines),
+}
+
+/// A part of what is let through, whose whole length is known from having read it before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// How much before it is still to be left out.
+    pub(super) before: u64,
+    /// How much of it is still to be sent.
+    pub(super) left: u64,
+    /// How much follows it.
+    pub(super) after: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -132,25 +166,26 @@ impl RedactedBody {
         permit: Permit,
         opened: Opened,
         response: Response<UpstreamBody>,
-        status: StatusCode,
+        told: Told,
         given: Given,
     ) -> Beginning {
         let (head, source) = response.into_parts();
         let limits = &opened.account.gateway.limits;
-        let decoder = match decoder(&head.headers, limits.caps()) {
+        let decoder = match decoder(&head.headers, told.form, limits.caps()) {
             Ok(decoder) => decoder,
             Err(failure) => return Beginning::Failed(failure, opened),
         };
         let mut body = Box::new(Self {
-            redactor: Redactor::new(permit.plan().clone(), given, limits.redaction()),
+            reader: Reader::new(told.form, Redactor::new(permit.plan().clone(), given, limits.redaction())),
             held: opened.account.gateway.capacity.hold(),
-            _permit: permit,
+            permit: Some(permit),
             source,
             decoder: Some(decoder),
             encoded: Bytes::new(),
             output: Output::default(),
+            part: None,
             stage: Stage::Open,
-            status,
+            status: told.status,
             sent: 0,
             received: 0,
             spent: Duration::ZERO,
@@ -164,26 +199,52 @@ impl RedactedBody {
         }
     }
 
-    /// Ends an answer that has a head alone.
-    pub(super) fn end_with_head(mut self: Box<Self>) {
-        if let Some(opened) = self.opened.take() {
-            opened.head(self.status);
+    /// Reads the body to its end and sends nothing of it: how long it is as it is let through, and what is needed to read
+    /// it again.
+    pub(super) async fn measure(mut self: Box<Self>) -> Result<Measured, Beginning> {
+        let mut length = 0;
+        loop {
+            match poll_fn(|cx| self.fill(cx)).await {
+                Ok(()) => match self.output.next() {
+                    Some(bytes) => length += bytes.len() as u64,
+                    None => break,
+                },
+                Err(failure) => return Err(self.leave(|opened| Beginning::Failed(failure, opened))),
+            }
+        }
+        match (self.permit.take(), self.opened.take()) {
+            (Some(permit), Some(opened)) => Ok(Measured { length, permit, opened }),
+            // INVARIANT: neither is taken before a body has ended.
+            (_, opened) => {
+                self.opened = opened;
+                Err(self.leave(Beginning::Nothing))
+            }
         }
     }
 
-    /// The head of an answer that has a head alone.
-    pub(super) fn head(&self, headers: HeaderMap) -> Response<Answer> {
-        match &self.opened {
+    /// Sends a part alone.
+    pub(super) fn only(mut self: Box<Self>, part: Part) -> Box<Self> {
+        self.part = Some(part);
+        self
+    }
+
+    /// The answer, with this as its body, or the head of it alone.
+    pub(super) fn answer(mut self: Box<Self>, head_alone: bool, headers: HeaderMap) -> Response<Answer> {
+        let response = match &self.opened {
             Some(opened) => opened.account.response(self.status, headers, Answer::nothing()),
             // INVARIANT: taken when the answer has ended, and none has before its head was made.
             None => Response::new(Answer::nothing()),
+        };
+        match (head_alone, self.opened.take()) {
+            (true, Some(opened)) => {
+                opened.head(self.status);
+                response
+            }
+            (_, opened) => {
+                self.opened = opened;
+                response.map(|_| Answer(Kind::Upstream(self)))
+            }
         }
-    }
-
-    /// The answer, with this as its body.
-    pub(super) fn respond(self: Box<Self>, headers: HeaderMap) -> Response<Answer> {
-        let head = self.head(headers);
-        head.map(|_| Answer(Kind::Upstream(self)))
     }
 
     fn leave(mut self: Box<Self>, into: impl FnOnce(Opened) -> Beginning) -> Beginning {
@@ -197,22 +258,39 @@ impl RedactedBody {
         if self.stage == Stage::Failed {
             return Poll::Ready(Some(Err(Ended(()))));
         }
-        match ready!(self.fill(cx)) {
-            Ok(()) => match self.output.next() {
-                Some(bytes) => {
-                    self.sent += bytes.len() as u64;
-                    Poll::Ready(Some(Ok(Frame::data(bytes))))
-                }
-                None => {
-                    self.close(Outcome::Complete);
-                    Poll::Ready(None)
-                }
-            },
+        match ready!(self.next(cx)) {
+            Ok(Some(bytes)) => {
+                self.sent += bytes.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Ok(None) => {
+                self.close(Outcome::Complete);
+                Poll::Ready(None)
+            }
             Err(failure) => {
                 self.stage = Stage::Failed;
                 self.output = Output::default();
                 self.close(Outcome::FailedClosed { reason: failure.reason() });
                 Poll::Ready(Some(Err(Ended(()))))
+            }
+        }
+    }
+
+    /// The next bytes to send; `None` at the end.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
+        loop {
+            ready!(self.fill(cx))?;
+            let bytes = self.output.next();
+            match (&mut self.part, bytes) {
+                (None, bytes) => return Poll::Ready(Ok(bytes)),
+                (Some(part), Some(bytes)) => {
+                    let bytes = part.cut(bytes)?;
+                    if !bytes.is_empty() {
+                        return Poll::Ready(Ok(Some(bytes)));
+                    }
+                }
+                (Some(part), None) if part.is_sent() => return Poll::Ready(Ok(None)),
+                (Some(_), None) => return Poll::Ready(Err(Failure::Changed)),
             }
         }
     }
@@ -251,9 +329,9 @@ impl RedactedBody {
             if !self.held.reserve(piece.len()) {
                 return Err(Failure::Capacity);
             }
-            self.redactor.write(piece, &mut self.output.of(piece))?;
+            self.reader.write(piece, &mut self.output.of(piece))?;
             self.output.flush();
-            self.held.settle(self.redactor.held());
+            self.held.settle(self.reader.held());
         }
         self.spent += started.elapsed();
         Ok(piece.is_some())
@@ -263,7 +341,7 @@ impl RedactedBody {
         if let Some(decoder) = self.decoder.take() {
             decoder.finish()?;
         }
-        self.redactor.finish(&mut self.output.of(&Bytes::new()))?;
+        self.reader.finish(&mut self.output.of(&Bytes::new()))?;
         self.output.flush();
         self.held.settle(0);
         self.stage = Stage::Whole;
@@ -276,7 +354,7 @@ impl RedactedBody {
                 opened.account.gateway.metrics.redaction(&endpoint.name, self.spent);
             }
             let (status, sent, received) = (self.status, self.sent, self.received);
-            opened.end(outcome, &Released { status, sent, received, tally: self.redactor.tally() });
+            opened.end(outcome, &Released { status, sent, received, tally: self.reader.tally() });
         }
     }
 }
@@ -287,8 +365,69 @@ impl Drop for RedactedBody {
     }
 }
 
-pub(super) fn decoder(headers: &HeaderMap, caps: crate::net::coding::Caps) -> Result<Decoder, Failure> {
-    if super::headers::says_json(headers) { Ok(Decoder::new(headers, caps)?) } else { Err(Failure::MediaType) }
+impl Reader {
+    fn new(form: Form, redactor: Redactor) -> Self {
+        match form {
+            Form::Fhir | Form::Document => Self::Document(redactor),
+            Form::Lines => Self::Lines(Lines::new(redactor)),
+        }
+    }
+
+    fn write(&mut self, piece: &[u8], sink: &mut impl Sink) -> Result<(), RedactError> {
+        match self {
+            Self::Document(redactor) => redactor.write(piece, sink),
+            Self::Lines(lines) => lines.write(piece, sink),
+        }
+    }
+
+    fn finish(&mut self, sink: &mut impl Sink) -> Result<(), RedactError> {
+        match self {
+            Self::Document(redactor) => redactor.finish(sink).map(drop),
+            Self::Lines(lines) => lines.finish(sink),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Document(redactor) => redactor.held(),
+            Self::Lines(lines) => lines.held(),
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        match self {
+            Self::Document(redactor) => redactor.tally(),
+            Self::Lines(lines) => lines.tally(),
+        }
+    }
+}
+
+impl Part {
+    /// What of these bytes is in the part.
+    ///
+    /// # Errors
+    /// Where there is more than there was when the whole was measured.
+    fn cut(&mut self, mut bytes: Bytes) -> Result<Bytes, Failure> {
+        take(&mut bytes, &mut self.before);
+        let part = take(&mut bytes, &mut self.left);
+        take(&mut bytes, &mut self.after);
+        if bytes.is_empty() { Ok(part) } else { Err(Failure::Changed) }
+    }
+
+    fn is_sent(self) -> bool {
+        (self.before, self.left, self.after) == (0, 0, 0)
+    }
+}
+
+/// Takes as many bytes from the front as there are left to be taken.
+fn take(bytes: &mut Bytes, left: &mut u64) -> Bytes {
+    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+    *left -= length as u64;
+    bytes.split_to(length)
+}
+
+pub(super) fn decoder(headers: &HeaderMap, form: Form, caps: Caps) -> Result<Decoder, Failure> {
+    if super::headers::says(headers, form) { Ok(Decoder::new(headers, caps)?) } else { Err(Failure::MediaType) }
 }
 
 /// What was let through and waits to be sent.

@@ -72,10 +72,48 @@ pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
     best.iter().any(|(_, taken)| *taken)
 }
 
+/// The form of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A FHIR resource.
+    Fhir,
+    /// A document of another API.
+    Document,
+    /// FHIR resources, one a line.
+    Lines,
+}
+
+impl Form {
+    /// Its media types, by which an upstream may call it.
+    fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Fhir | Self::Document => &["application/fhir+json", "application/json"],
+            Self::Lines => &["application/fhir+ndjson", "application/ndjson", "application/x-ndjson"],
+        }
+    }
+
+    /// What is asked for.
+    fn accepted(self) -> &'static str {
+        match self {
+            Self::Fhir => "application/fhir+json, application/json;q=0.9",
+            Self::Document => "application/json",
+            Self::Lines => "application/fhir+ndjson, application/ndjson;q=0.9",
+        }
+    }
+
+    /// What an answer calls it.
+    fn told(self) -> &'static str {
+        match self {
+            Self::Fhir => OperationOutcome::MEDIA_TYPE,
+            Self::Document => "application/json",
+            Self::Lines => "application/fhir+ndjson",
+        }
+    }
+}
+
 /// Writes what the gateway asks of an upstream.
-pub(super) fn ask(headers: &mut HeaderMap, is_fhir: bool) {
-    let media_type = if is_fhir { "application/fhir+json, application/json;q=0.9" } else { "application/json" };
-    headers.insert(ACCEPT, HeaderValue::from_static(media_type));
+pub(super) fn ask(headers: &mut HeaderMap, form: Form) {
+    headers.insert(ACCEPT, HeaderValue::from_static(form.accepted()));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPT_ENCODING));
 }
 
@@ -87,10 +125,10 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<(String, Vec<String>)> {
     Some((parts.next().unwrap_or_default(), parts.collect()))
 }
 
-/// Whether a response says that its body is JSON in UTF-8, once.
-pub(super) fn says_json(headers: &HeaderMap) -> bool {
+/// Whether a response says once that its body is of this form, in UTF-8.
+pub(super) fn says(headers: &HeaderMap, form: Form) -> bool {
     let Some((media_type, parameters)) = media_type(headers) else { return false };
-    matches!(&*media_type, "application/fhir+json" | "application/json")
+    form.media_types().contains(&&*media_type)
         && parameters.iter().all(|part| match part.split_once('=') {
             Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8"),
             _ => true,
@@ -98,10 +136,9 @@ pub(super) fn says_json(headers: &HeaderMap) -> bool {
 }
 
 /// The header fields of an answer whose body came from an upstream with these.
-pub(super) fn of_answer(received: &HeaderMap, is_fhir: bool, addresses: &dyn Addresses) -> HeaderMap {
+pub(super) fn of_answer(received: &HeaderMap, form: Form, addresses: &dyn Addresses) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let media_type = if is_fhir { OperationOutcome::MEDIA_TYPE } else { "application/json" };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.told()));
     for name in [LOCATION, CONTENT_LOCATION] {
         let address = received.get(&name).and_then(|value| value.to_str().ok());
         let rewritten = address.and_then(|address| addresses.rewrite(address));
@@ -163,15 +200,18 @@ mod tests {
     #[test]
     fn l20_a_body_is_json_only_where_it_says_so_once_and_in_utf_8() {
         for json in ["application/json", "application/fhir+json;charset=UTF-8", "Application/JSON; charset=\"utf-8\""] {
-            assert!(says_json(&with(CONTENT_TYPE, &[json])), "{json}");
+            assert!(says(&with(CONTENT_TYPE, &[json]), Form::Fhir), "{json}");
+            assert!(!says(&with(CONTENT_TYPE, &[json]), Form::Lines), "{json}");
         }
+        assert!(says(&with(CONTENT_TYPE, &["application/fhir+ndjson"]), Form::Lines));
         for other in
             ["text/html", "application/fhir+xml", "application/json; charset=utf-16", "application/jsonx", "", "json"]
         {
-            assert!(!says_json(&with(CONTENT_TYPE, &[other])), "{other}");
+            assert!(!says(&with(CONTENT_TYPE, &[other]), Form::Fhir), "{other}");
+            assert!(!says(&with(CONTENT_TYPE, &[other]), Form::Lines), "{other}");
         }
-        assert!(!says_json(&with(CONTENT_TYPE, &["application/json", "application/json"])));
-        assert!(!says_json(&HeaderMap::new()));
+        assert!(!says(&with(CONTENT_TYPE, &["application/json", "application/json"]), Form::Fhir));
+        assert!(!says(&HeaderMap::new(), Form::Fhir));
     }
 
     #[test]

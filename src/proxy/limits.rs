@@ -39,6 +39,9 @@ pub struct Limits {
     pub batch_entries: usize,
     /// What `_count` may ask for; 1000. More is lowered to it.
     pub count: u32,
+    /// How long a page link holds, or a link to the state or a file of an export; 24 h.
+    #[serde(with = "duration")]
+    pub link_lifetime: Duration,
     /// The body of an upstream's response, decoded; 4 GiB.
     pub body_bytes: u64,
     /// How many bytes one encoded byte of a body may become; 200.
@@ -72,6 +75,7 @@ impl Default for Limits {
             form_timeout: Duration::from_secs(10),
             batch_entries: 100,
             count: 1000,
+            link_lifetime: Duration::from_secs(24 * 60 * 60),
             body_bytes: 4 << 30,
             expansion: 200,
             depth: 128,

@@ -12,8 +12,10 @@ mod body;
 mod capacity;
 mod discovery;
 mod endpoint;
+mod export;
 mod headers;
 mod limits;
+mod onward;
 mod refusal;
 mod request;
 pub mod server;
@@ -34,13 +36,15 @@ use jiff::tz::TimeZone;
 use self::account::{Account, Opened};
 use self::addresses::Links;
 use self::batch::Around;
-use self::body::{Beginning, RedactedBody};
+use self::body::{Beginning, RedactedBody, Told};
+use self::headers::Form;
+use self::onward::Step;
 use self::refusal::{Failure, Refusal};
 use self::request::{Conditions, Wanted};
 use self::write::Write;
 use crate::audit::Journal;
-use crate::fhir::Definitions;
 use crate::fhir::interaction::Kind;
+use crate::fhir::{Definitions, Interaction};
 use crate::guard::paging::Bound;
 use crate::guard::{self, Admission, Guard, PageKey};
 use crate::identity::{Identity, RoleMap};
@@ -100,8 +104,13 @@ pub struct Arrival {
 /// What was decided of a request.
 struct Decided {
     endpoint: Arc<Endpoint>,
-    /// The name that page links are bound to.
+    /// The caller's name.
     caller: String,
+    /// The FHIR interaction; `None` for a document.
+    interaction: Option<Interaction>,
+    step: Step,
+    /// When the request came.
+    now: Timestamp,
     permit: Permit,
     admission: Admission,
     /// What of the caller's headers goes upstream.
@@ -199,7 +208,15 @@ async fn decide<B: Body<Data = Bytes>>(
     // The standing is asked for before anything that costs more, and proves only that it was.
     let _standing = endpoint.scope.standing(account.source, &caller.name, account.time).map_err(Refusal::Standing)?;
 
-    let mut wanted = Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?;
+    let link = match gateway.guard(&endpoint, &caller.name, &role, None, account.time) {
+        Some(guard) if endpoint.serves.is_fhir() => onward::opened(&guard, &head, &below)?,
+        _ => None,
+    };
+    let mut wanted = match &link {
+        Some(link) => Wanted::of_link(&gateway.definitions, link)?,
+        None => Wanted::of(&gateway.definitions, &endpoint.serves, &head, &below)?,
+    };
+    let step = Step::of(&wanted, link.as_ref(), &head.method);
     let reading = request::body(gateway, wanted.kind(), &head, body);
     let (mut body, mut reading) = (None, Some(reading));
     // A Bundle says itself whether it is a batch or a transaction; of who may do neither it is not read.
@@ -212,7 +229,8 @@ async fn decide<B: Body<Data = Bytes>>(
     }
     account.interaction = Some(wanted.kind().as_str());
     (account.resource_type, account.resource_id) = wanted.names();
-    if !headers::accepts_json(&head.headers) {
+    // Whoever fetches a file knows what it is of.
+    if step != Step::File && !headers::accepts_json(&head.headers) {
         return Err(Refusal::NotAcceptable);
     }
     let allowed = caller.purposes.as_deref();
@@ -248,8 +266,7 @@ async fn decide<B: Body<Data = Bytes>>(
         }
     }
     let reach = permit.reach().map(Arc::as_ref);
-    let name = bound_name(&caller.name, reach);
-    let guard = gateway.guard(&endpoint, &name, &role, reach).ok_or(Refusal::Role)?;
+    let guard = gateway.guard(&endpoint, &caller.name, &role, reach, account.time).ok_or(Refusal::Role)?;
     let write = request::write(&wanted, &mut body);
     let conditions = Conditions::of(&wanted, &head)?;
     let asked = guard::Asked {
@@ -259,9 +276,16 @@ async fn decide<B: Body<Data = Bytes>>(
         form: body.as_ref().filter(|_| wanted.is_search()).map(|form| &*form.bytes),
         if_none_exist: conditions.if_none_exist.is_some(),
     };
-    let admission = guard.admit_within(reach, asked).map_err(Refusal::Guard)?;
+    let admission = match link {
+        Some(link) => guard.follow(link),
+        None => guard.admit_within(reach, asked),
+    };
+    let admission = admission.map_err(Refusal::Guard)?;
     Ok(Decided {
-        caller: name,
+        caller: caller.name.clone(),
+        interaction: wanted.fhir().cloned(),
+        step,
+        now: account.time,
         permit,
         admission,
         headers: forwardable_request_headers(&head.headers),
@@ -294,7 +318,18 @@ async fn pass_on(
 ) -> Response<Answer> {
     let is_fhir = decided.endpoint.serves.is_fhir();
     let links = Arc::new(Links::new(gateway, &decided));
-    let mut fields = headers::of_answer(response.headers(), is_fhir, &*links);
+    match decided.step {
+        Step::Begin | Step::State | Step::Cancel if response.status().is_success() => {
+            return export::answer(gateway, &decided, opened, &links, response).await;
+        }
+        Step::File if response.status() == StatusCode::OK => {
+            return export::file(gateway, decided, opened, links, response).await;
+        }
+        _ => {}
+    }
+    // An export's file that can't be had is told of in JSON.
+    let form = if is_fhir { Form::Fhir } else { Form::Document };
+    let mut fields = headers::of_answer(response.headers(), form, &*links);
     let writes = decided.write.is_some();
     let mut status = match Verdict::of(response.status(), decided.permit.restricted(), is_fhir) {
         // A write may be answered without a body.
@@ -317,13 +352,8 @@ async fn pass_on(
     };
     let given = decided.given(gateway, &opened, Some(links));
     let wants_head = opened.account.method == Method::HEAD;
-    match RedactedBody::begin(decided.permit, opened, response, status, given).await {
-        Beginning::Body(body) if wants_head => {
-            let answer = body.head(fields);
-            body.end_with_head();
-            answer
-        }
-        Beginning::Body(body) => body.respond(fields),
+    match RedactedBody::begin(decided.permit, opened, response, Told { status, form }, given).await {
+        Beginning::Body(body) => body.answer(wants_head, fields),
         // What an upstream says of an error is worth less than the error.
         Beginning::Nothing(opened) | Beginning::Failed(_, opened) if !status.is_success() => {
             opened.refuse(&Refusal::Refused(status))
@@ -338,7 +368,16 @@ async fn pass_on(
 impl Decided {
     fn guard<'a>(&'a self, gateway: &'a Gateway) -> Option<Guard<'a>> {
         let reach = self.permit.reach().map(Arc::as_ref);
-        gateway.guard(&self.endpoint, &self.caller, self.permit.role(), reach)
+        gateway.guard(&self.endpoint, &self.caller, self.permit.role(), reach, self.now)
+    }
+
+    /// The form of the answer.
+    fn form(&self) -> Form {
+        match self.step {
+            Step::File => Form::Lines,
+            _ if self.endpoint.serves.is_fhir() => Form::Fhir,
+            _ => Form::Document,
+        }
     }
 
     /// What an answer to the caller is made with.
@@ -347,7 +386,7 @@ impl Decided {
             today: Some(opened.account.time.to_zoned(TimeZone::UTC).date()),
             secret: gateway.secret.clone(),
             addresses: addresses.map(|links| links as _),
-            bounds: self.permit.reach().map(|reach| Arc::clone(reach.bounds())),
+            bounds: policy::bounds(self.permit.reach().map(Arc::as_ref), self.admission.holds.as_deref()),
         }
     }
 
@@ -355,6 +394,13 @@ impl Decided {
     fn validator(&self, gateway: &Gateway, version: &str) -> Option<HeaderValue> {
         let guard = self.guard(gateway)?;
         HeaderValue::from_str(&guard.validator(&self.admission.path, version)?).ok()
+    }
+
+    /// The same of a version of an export's file. What is let through of a file may depend on the day.
+    fn file_validator(&self, gateway: &Gateway, version: &HeaderValue) -> Option<HeaderValue> {
+        let version = version.to_str().ok()?;
+        let today = self.now.to_zoned(TimeZone::UTC).date();
+        HeaderValue::from_str(&self.guard(gateway)?.file_validator(&self.admission.path, version, today)?).ok()
     }
 
     /// Whether it was given this one.
@@ -404,12 +450,6 @@ fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &Header
     role.cloned().ok_or(Refusal::Role)
 }
 
-/// What page links of a caller are bound to: its name and, where its requests reach less far than its role, how far.
-fn bound_name(caller: &str, reach: Option<&Reach>) -> String {
-    // INVARIANT: no name of a caller has a line break, so no two of them are one.
-    reach.map_or_else(|| caller.to_owned(), |reach| format!("{caller}\n{}", reach.name()))
-}
-
 /// Where a caller reaches an endpoint, without a slash at the end.
 fn public_url(endpoint: &Endpoint, authority: &str, secure: bool) -> String {
     let url = match &endpoint.public_url {
@@ -434,7 +474,8 @@ impl Gateway {
         endpoint: &'a Endpoint,
         caller: &'a str,
         role: &'a Role,
-        reach: Option<&Reach>,
+        reach: Option<&'a Reach>,
+        now: Timestamp,
     ) -> Option<Guard<'a>> {
         let view = self.policy.role(role)?;
         Some(Guard {
@@ -445,8 +486,11 @@ impl Gateway {
                 endpoint: &endpoint.name,
                 caller,
                 role: role.as_str(),
+                within: reach.map_or("", Reach::name),
                 generation: self.policy.generation(),
             },
+            now,
+            link_lifetime: self.limits.link_lifetime,
             page_parameters: &endpoint.page_parameters,
             declared: &endpoint.search_parameters,
             most_count: self.limits.count,

@@ -142,6 +142,12 @@ pub(super) enum Failure {
     /// The body did not come whole.
     #[error(transparent)]
     Body(#[from] UpstreamBodyError),
+    /// It is not what it was when it was read before.
+    #[error("the upstream's response has changed while it was read")]
+    Changed,
+    /// It leads to a place that is not below the upstream's URL, or is not what leads on from an export.
+    #[error("the upstream's response leads to no place below its URL")]
+    Elsewhere,
     /// All responses together hold too much.
     #[error("the gateway holds too much at this moment")]
     Capacity,
@@ -166,6 +172,8 @@ impl Failure {
             Self::Redact(_) => "json",
             Self::Body(UpstreamBodyError::TimedOut(_)) => "upstream-stalled",
             Self::Body(UpstreamBodyError::CutOff(_) | UpstreamBodyError::Failed) => "upstream-cut-off",
+            Self::Changed => "upstream-changed",
+            Self::Elsewhere => "upstream-elsewhere",
             Self::Capacity => "held-bytes",
         }
     }
@@ -174,9 +182,13 @@ impl Failure {
         match self {
             Self::Body(UpstreamBodyError::TimedOut(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Capacity => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Status | Self::MediaType | Self::Coding(_) | Self::Redact(_) | Self::Body(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Status
+            | Self::MediaType
+            | Self::Coding(_)
+            | Self::Redact(_)
+            | Self::Body(_)
+            | Self::Changed
+            | Self::Elsewhere => StatusCode::BAD_GATEWAY,
         }
     }
 }
@@ -254,7 +266,7 @@ impl Refusal {
                     (StatusCode::FORBIDDEN, Issue::NotSupported, "search-unsupported")
                 }
                 GuardError::PageLink => (StatusCode::FORBIDDEN, Issue::Forbidden, "page-link"),
-                GuardError::Interaction { .. } => (StatusCode::FORBIDDEN, Issue::NotSupported, "interaction"),
+                GuardError::Operation => (StatusCode::FORBIDDEN, Issue::NotSupported, "operation"),
             },
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Issue::Structure, "body"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooLong, "body"),

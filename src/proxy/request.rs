@@ -7,12 +7,14 @@ use http::{HeaderMap, Method, Version};
 use http_body::Body;
 
 use super::endpoint::Serves;
+use super::export::Range;
 use super::refusal::Refusal;
 use super::whole::{self, Broken, Whole};
 use super::write::{IF_NONE_EXIST, PATCH, Write};
 use super::{Gateway, batch, headers};
-use crate::fhir::Definitions;
 use crate::fhir::interaction::{Interaction, Kind};
+use crate::fhir::{Definitions, InteractionError, Operation};
+use crate::guard::sealed::Sealed;
 use crate::guard::{GuardError, paging};
 use crate::model::Purpose;
 use crate::net::address::CanonicalPath;
@@ -47,6 +49,12 @@ impl Wanted {
         }
         let id = (!places.is_empty()).then(|| places.join("/"));
         Ok(Self::Document { name: name.clone(), id })
+    }
+
+    /// What a link is of.
+    pub(super) fn of_link(definitions: &Definitions, link: &Sealed) -> Result<Self, Refusal> {
+        let found = Interaction::parse(definitions, &Method::GET, &link.of, None);
+        found.map(Self::Fhir).map_err(Refusal::Interaction)
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -98,7 +106,7 @@ impl Wanted {
     }
 }
 
-/// The interaction of a request, if it is one that is let through.
+/// The interaction of a request, if it is one that is ever let through.
 fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -> Result<Interaction, Refusal> {
     let slash = if below.as_str().ends_with('/') && !below.segments().is_empty() { "/" } else { "" };
     let path = format!("{}{slash}", below.segments().join("/"));
@@ -108,13 +116,12 @@ fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -
     let page_of = page_of.filter(|claimed| definitions.resource(claimed).is_some());
     let path = page_of.unwrap_or(&path);
     let found = Interaction::parse(definitions, &head.method, path, query).map_err(Refusal::Interaction)?;
-    match found.kind {
-        Kind::SearchType | Kind::SearchSystem | Kind::Read | Kind::Vread | Kind::Capabilities => Ok(found),
-        Kind::Create | Kind::Update | Kind::Patch | Kind::Delete | Kind::Batch => Ok(found),
-        Kind::Transaction | Kind::HistoryInstance | Kind::HistoryType | Kind::HistorySystem | Kind::Operation => {
-            Err(Refusal::Guard(GuardError::Interaction { interaction: found.kind.as_str() }))
-        }
+    let Some(operation) = &found.operation else { return Ok(found) };
+    let allowed = Operation::named(operation).ok_or(Refusal::Guard(GuardError::Operation))?.methods();
+    if !allowed.split(", ").any(|method| head.method == method) {
+        return Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed }));
     }
+    Ok(found)
 }
 
 /// Refuses a message that two servers could read differently (L32). Answers the authority that it was sent to.
@@ -173,6 +180,8 @@ pub(super) async fn body<B: Body<Data = Bytes>>(
     let (media_types, limit): (&[&'static str], usize) = match kind {
         Kind::Create | Kind::Update | Kind::Batch => (RESOURCE, limits.value_bytes),
         Kind::Patch => (&[PATCH], limits.value_bytes),
+        // The one operation that is called by POST is sent a resource.
+        Kind::Operation if head.method == Method::POST => (RESOURCE, limits.value_bytes),
         _ if head.method == Method::POST => (&[FORM], limits.form_bytes),
         _ => return no_body(&body).map(|()| None),
     };
@@ -199,12 +208,13 @@ fn is_of(fields: &HeaderMap, media_types: &[&str]) -> bool {
     media_types.contains(&&*media_type) && parameters.iter().all(plain) && !fields.contains_key(CONTENT_ENCODING)
 }
 
-/// What a caller wants to write; `None` where it reads. Takes the body of a write.
+/// What a caller wants to write, or to have looked at as if it were; `None` where it reads. Takes the body of a write.
 pub(super) fn write(wanted: &Wanted, body: &mut Option<Whole>) -> Option<Write> {
     let Interaction { kind, resource_type, .. } = wanted.fhir()?;
     let of = match kind {
         Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => resource_type.clone()?,
         Kind::Transaction => "Bundle".into(),
+        Kind::Operation if body.is_some() => resource_type.clone()?,
         _ => return None,
     };
     Some(Write { kind: *kind, of, sent: body.take() })
@@ -220,6 +230,8 @@ pub(super) struct Conditions {
     pub(super) unless: Vec<Box<str>>,
     /// `If-None-Exist` of a create (R4 http.html#ccreate).
     pub(super) if_none_exist: Option<HeaderValue>,
+    /// `Range` of a file, and `If-Range`.
+    pub(super) range: Option<Range>,
 }
 
 impl Conditions {
@@ -237,6 +249,7 @@ impl Conditions {
             }
             _ => {
                 let told = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+                conditions.range = Range::of(&head.headers);
                 conditions.unless = told.flat_map(|list| list.split(',')).map(|tag| tag.trim().into()).collect();
             }
         }

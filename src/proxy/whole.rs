@@ -6,10 +6,15 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
+use http::Response;
 use http_body::Body;
 
 use super::capacity::Held;
+use super::headers::Form;
+use super::refusal::{Failure, Refusal};
+use super::{Gateway, body};
 use crate::net::coding::{CodingError, Decoder};
+use crate::net::upstream::UpstreamBody;
 
 /// A body, counted among what is held.
 pub(super) struct Whole {
@@ -27,6 +32,19 @@ pub(super) enum Broken<E> {
     Coding(CodingError),
     /// It did not come whole.
     Source(E),
+}
+
+/// Reads the JSON of an upstream's response; `None` where it is over the limit of what is held of one value.
+pub(super) async fn of_upstream(gateway: &Gateway, response: Response<UpstreamBody>) -> Result<Option<Whole>, Refusal> {
+    let (head, source) = response.into_parts();
+    let decoder = body::decoder(&head.headers, Form::Fhir, gateway.limits.caps()).map_err(Refusal::Response)?;
+    match read(source, Some(decoder), gateway.limits.value_bytes, gateway.capacity.hold()).await {
+        Ok(whole) => Ok(Some(whole)),
+        Err(Broken::TooLarge) => Ok(None),
+        Err(Broken::Capacity) => Err(Refusal::Response(Failure::Capacity)),
+        Err(Broken::Coding(error)) => Err(Refusal::Response(Failure::Coding(error))),
+        Err(Broken::Source(error)) => Err(Refusal::Response(Failure::Body(error))),
+    }
 }
 
 /// Reads a body of at most `limit` bytes, decoded where a decoder is given.

@@ -11,11 +11,12 @@ use super::account::Opened;
 use super::ask::{Message, send};
 use super::refusal::{Failure, Refusal};
 use super::request::Conditions;
-use super::whole::{self, Broken, Whole};
-use super::{Decided, Gateway, body};
+use super::whole::{self, Whole};
+use super::{Decided, Gateway};
 use crate::fhir::OperationOutcome;
 use crate::fhir::interaction::Kind;
 use crate::guard::write::{self, Sent};
+use crate::net::address::CanonicalPath;
 use crate::net::upstream::UpstreamBody;
 use crate::redact::{Copied, RedactError, Redactor};
 
@@ -30,7 +31,7 @@ pub(super) struct Write {
 
 /// What is stored, and which version of it the upstream says that it is.
 struct Stored {
-    version: HeaderValue,
+    version: Option<HeaderValue>,
     body: Whole,
 }
 
@@ -53,20 +54,23 @@ pub(super) async fn ask(
     let Conditions { only_if, if_none_exist, .. } = &decided.conditions;
     let (mut fields, mut content) = (HeaderMap::new(), OperationOutcome::MEDIA_TYPE);
     let restricted = decided.permit.restricted();
-    let creates = matches!(kind, Kind::Create | Kind::Transaction);
+    // What is sent to be validated is written nowhere.
+    let creates = matches!(kind, Kind::Create | Kind::Transaction | Kind::Operation);
     let stored = if !creates && (restricted || only_if.is_some()) {
-        let stored = stored(gateway, decided, opened).await?;
-        let version = stored.version.to_str().map_err(|_| Refusal::Unversioned)?;
-        if only_if.as_ref().is_some_and(|named| !decided.is_validator(gateway, version, named)) {
+        let stored = stored(gateway, send(gateway, decided, opened, Message::default()).await?).await?;
+        let version = stored.version.as_ref().ok_or(Refusal::Unversioned)?;
+        let named = version.to_str().map_err(|_| Refusal::Unversioned)?;
+        if only_if.as_ref().is_some_and(|validator| !decided.is_validator(gateway, named, validator)) {
             return Err(Refusal::Stale);
         }
-        fields.insert(IF_MATCH, stored.version.clone());
+        fields.insert(IF_MATCH, version.clone());
         Some(stored)
     } else {
         None
     };
     fields.extend(if_none_exist.clone().map(|criteria| (IF_NONE_EXIST, criteria)));
     let (method, body) = match (kind, stored.filter(|_| restricted)) {
+        (Kind::Operation, _) => (Method::POST, checked(of, sent)?),
         (Kind::Create | Kind::Transaction, _) if restricted => {
             (Method::POST, write::created(&view, of, &sent).map_err(Refusal::Write)?.into())
         }
@@ -94,7 +98,20 @@ pub(super) async fn ask(
     if !body.is_empty() {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
     }
-    send(gateway, decided, opened, Message { method, fields, body }).await
+    send(gateway, decided, opened, Message { method, fields, body, ..Message::default() }).await
+}
+
+/// Whether the role sees anything of what is stored at a place besides the one that was admitted.
+pub(super) async fn sees(
+    gateway: &Gateway,
+    decided: &Decided,
+    opened: &Opened,
+    place: &CanonicalPath,
+) -> Result<bool, Refusal> {
+    let message = Message { place: Some(place.clone()), ..Message::default() };
+    let stored = stored(gateway, send(gateway, decided, opened, message).await?).await?;
+    let shown = view(gateway, decided, opened, &stored.body.bytes);
+    Ok(shown.map_err(Failure::Redact).map_err(Refusal::Response)?.is_some())
 }
 
 /// The role's view of a whole resource.
@@ -119,24 +136,15 @@ fn checked(of: &str, sent: Bytes) -> Result<Bytes, Refusal> {
     Ok(sent)
 }
 
-/// Reads what is stored.
-async fn stored(gateway: &Gateway, decided: &Decided, opened: &Opened) -> Result<Stored, Refusal> {
-    let response = send(gateway, decided, opened, Message::default()).await?;
+/// Reads what is stored from the upstream's response.
+async fn stored(gateway: &Gateway, response: Response<UpstreamBody>) -> Result<Stored, Refusal> {
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Refusal::Absent),
         status if status.is_client_error() => return Err(Refusal::Refused(StatusCode::BAD_GATEWAY)),
         _ => return Err(Refusal::Response(Failure::Status)),
     }
-    let version = response.headers().get(ETAG).cloned().ok_or(Refusal::Unversioned)?;
-    let (head, body) = response.into_parts();
-    let decoder = body::decoder(&head.headers, gateway.limits.caps()).map_err(Refusal::Response)?;
-    let read = whole::read(body, Some(decoder), gateway.limits.value_bytes, gateway.capacity.hold()).await;
-    let body = read.map_err(|broken| match broken {
-        Broken::TooLarge => Refusal::StoredTooLarge,
-        Broken::Capacity => Refusal::Response(Failure::Capacity),
-        Broken::Coding(error) => Refusal::Response(Failure::Coding(error)),
-        Broken::Source(error) => Refusal::Response(Failure::Body(error)),
-    })?;
+    let version = response.headers().get(ETAG).cloned();
+    let body = whole::of_upstream(gateway, response).await?.ok_or(Refusal::StoredTooLarge)?;
     Ok(Stored { version, body })
 }

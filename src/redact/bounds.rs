@@ -41,6 +41,11 @@ impl Bounds {
         self.objects.get(said.as_bytes()).is_some()
     }
 
+    /// The test that an object must pass that says it is this, if any; `None` where none may be seen.
+    pub fn rows(&self, said: &str) -> Option<Option<&Test>> {
+        self.objects.get(said.as_bytes()).map(Option::as_ref)
+    }
+
     fn told(found: Option<&Option<Test>>) -> Bound<'_> {
         match found {
             Some(None) => Bound::Free,

@@ -4,6 +4,7 @@
 
 mod bounds;
 pub mod condition;
+mod lines;
 mod names;
 pub mod oracle;
 mod output;
@@ -13,6 +14,7 @@ mod tally;
 pub mod transform;
 
 pub use bounds::Bounds;
+pub use lines::Lines;
 pub use output::{Copied, Sink};
 pub use plan::Plan;
 pub use redactor::{Limits, RedactError, Redactor};

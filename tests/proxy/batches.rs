@@ -122,7 +122,7 @@ async fn a_transaction_holds_nothing_that_its_role_may_not_send_alone() {
     for (requests, status, code) in [
         (&[("GET", "Patient/1"), ("DELETE", "Patient/1")][..], 403, "forbidden"),
         (&[("PUT", "Patient/1")], 403, "forbidden"),
-        (&[("GET", "Patient/1/$everything")], 403, "not-supported"),
+        (&[("GET", "Patient/1/$meta")], 403, "not-supported"),
         (&[("GET", "../plan/v1/members/1")], 400, "structure"),
         (&[("POST", "")], 404, "not-supported"),
     ] {

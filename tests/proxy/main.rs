@@ -10,9 +10,12 @@
 
 mod answers;
 mod batches;
+mod exports;
 mod failures;
 mod gateway;
 mod http2;
+mod operations;
+mod pages;
 mod refusals;
 mod upstream;
 mod wire;

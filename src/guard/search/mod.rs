@@ -87,7 +87,8 @@ impl Rules<'_> {
         }
     }
 
-    fn of_a_patient(&self, of: TypeId) -> Result<(), GuardError> {
+    /// Whether it may be told that a resource of a type is a patient's: each reference that says so must be shown.
+    pub(super) fn of_a_patient(&self, of: TypeId) -> Result<(), GuardError> {
         let name = self.name(of);
         let Some(codes) = self.guard.definitions.patient_parameters(name) else {
             return Err(GuardError::Unsupported { parameter: "this compartment", instead: BY_PARAMETERS });

@@ -35,7 +35,12 @@ impl<'a> Rules<'a> {
     }
 
     /// Whether a type may be searched by a parameter, in the way that a modifier says.
-    pub(super) fn parameter_of(&self, of: TypeId, code: &str, modifier: Option<&Modifier>) -> Result<(), GuardError> {
+    pub(in crate::guard) fn parameter_of(
+        &self,
+        of: TypeId,
+        code: &str,
+        modifier: Option<&Modifier>,
+    ) -> Result<(), GuardError> {
         let Some(known) = self.known(of, code) else {
             return Err(GuardError::Unknown { parameter: code.into(), of: self.name(of).into() });
         };

@@ -238,6 +238,15 @@ impl Redactor {
         (tally, Self { tapes, ..Self::new(plan, given, limits).on(lexer.back_end()) })
     }
 
+    /// Begins another document by the same plan, and goes on counting.
+    pub fn renew(&mut self) {
+        let mut fresh =
+            Self::new(Arc::clone(&self.plan), self.given.clone(), self.limits.clone()).on(self.lexer.back_end());
+        std::mem::swap(&mut fresh.tapes, &mut self.tapes);
+        std::mem::swap(&mut fresh.tally, &mut self.tally);
+        *self = fresh;
+    }
+
     fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if let Some(error) = self.failed {
             return Err(error);

@@ -59,8 +59,10 @@ pub enum Transform {
     },
     /// A constant in place of any string.
     Replace(Box<str>),
-    /// An address led back through the gateway ([`Addresses`]).
+    /// An address led back through the gateway ([`Addresses::rewrite`]).
     Address,
+    /// An address of a page of what was asked for ([`Addresses::page`]).
+    Page,
     /// A reference, kept as it is unless it leads to a part (`#id`) that was withheld. That is for the caller to decide,
     /// who knows the parts: [`Transform::apply`] keeps each.
     Reference,
@@ -79,6 +81,11 @@ pub enum DateForm {
 pub trait Addresses: Send + Sync {
     /// The address as the caller may see it, borrowed where it stays as it is; `None` where it may not be seen at all.
     fn rewrite<'t>(&self, address: &'t str) -> Option<Cow<'t, str>>;
+
+    /// The same, where it is that of a page of what was asked for, which may be at a place of the upstream's own.
+    fn page<'t>(&self, address: &'t str) -> Option<Cow<'t, str>> {
+        self.rewrite(address)
+    }
 }
 
 /// What a response gives to its plan.
@@ -113,6 +120,7 @@ impl Transform {
             Self::PseudonymReference { domain } => pseudonym::of_reference(text, domain, given.secret.as_deref()?),
             Self::Replace(constant) => Some(constant.as_ref().to_owned()),
             Self::Address => return given.addresses.as_ref()?.rewrite(text),
+            Self::Page => return given.addresses.as_ref()?.page(text),
             Self::Reference => return Some(Cow::Borrowed(text)),
         };
         made.map(Cow::Owned)
@@ -133,6 +141,7 @@ impl Transform {
             | Self::PseudonymReference { .. }
             | Self::Replace(_)
             | Self::Address
+            | Self::Page
             | Self::Reference => Kinds::STRING,
         }
     }

@@ -362,7 +362,8 @@ fn untagged(answer: &str) -> String {
     let mut untagged = parts.next().unwrap().to_owned();
     for part in parts {
         let (tag, rest) = part.split_once('"').unwrap();
-        let code = tag.strip_prefix("Patient.").unwrap();
+        let (until, code) = tag.strip_prefix("Patient.").unwrap().split_once('.').unwrap();
+        assert!(until.bytes().all(|byte| byte.is_ascii_digit()));
         assert!(code.len() == 43 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
         untagged += &format!("_fieldgate={TAG}\"{rest}");
     }

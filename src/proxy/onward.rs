@@ -1,0 +1,64 @@
+//! Following links that the gateway has sealed (L18, L22).
+//!
+//! What a link leads to is decided anew as what it is of, so a caller who may no longer do that may not go on either.
+
+use http::Method;
+use http::request::Parts;
+
+use super::refusal::Refusal;
+use super::request::Wanted;
+use crate::fhir::interaction::Kind;
+use crate::fhir::{InteractionError, Operation};
+use crate::guard::Guard;
+use crate::guard::sealed::{Place, SEGMENT, Sealed};
+use crate::net::address::CanonicalPath;
+
+/// Which step of what a caller has begun its request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is answered with what was asked for.
+    Answer,
+    /// An export begins.
+    Begin,
+    /// How far it is.
+    State,
+    /// It is to end.
+    Cancel,
+    /// One of its files.
+    File,
+}
+
+impl Step {
+    /// The step of a request that follows a link, or begins something itself.
+    pub(super) fn of(wanted: &Wanted, link: Option<&Sealed>, method: &Method) -> Self {
+        let operation = wanted.fhir().and_then(|interaction| interaction.operation.as_deref());
+        match link.map(|link| link.place) {
+            Some(Place::State) if method == Method::DELETE => Self::Cancel,
+            Some(Place::State) => Self::State,
+            Some(Place::File) => Self::File,
+            None if wanted.kind() == Kind::Operation && operation == Some(Operation::Export.as_str()) => Self::Begin,
+            Some(Place::Page) | None => Self::Answer,
+        }
+    }
+}
+
+/// The link that a request follows; `None` where it follows none.
+pub(super) fn opened(guard: &Guard<'_>, head: &Parts, below: &CanonicalPath) -> Result<Option<Sealed>, Refusal> {
+    let [SEGMENT, segment] = below.segments().iter().map(String::as_str).collect::<Vec<_>>()[..] else {
+        return Ok(None);
+    };
+    // All that a link says is sealed in it.
+    if head.uri.query().is_some() {
+        return Err(Refusal::Guard(crate::guard::GuardError::PageLink));
+    }
+    let link = guard.opened(segment).map_err(Refusal::Guard)?;
+    let allowed = match link.place {
+        Place::Page | Place::File => "GET, HEAD",
+        Place::State => "GET, DELETE",
+    };
+    if allowed.split(", ").any(|method| head.method == method) {
+        Ok(Some(link))
+    } else {
+        Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed }))
+    }
+}
