@@ -65,8 +65,8 @@ pub struct Asked<'a> {
     pub query: Option<&'a str>,
     /// The body of a POST `_search`, as it came.
     pub form: Option<&'a [u8]>,
-    /// Whether a create is to be done only where nothing matches (`If-None-Exist`).
-    pub if_none_exist: bool,
+    /// What nothing may match for a create to be done (`If-None-Exist`).
+    pub if_none_exist: Option<&'a str>,
 }
 
 /// What goes upstream of a request. Its query and form hold nothing that was not admitted.
@@ -85,6 +85,8 @@ pub struct Admission {
     /// A resource of which the caller must see something before anything is asked; one that is withheld then looks like one
     /// that is not there (L09).
     pub seen_first: Option<CanonicalPath>,
+    /// What nothing may match for a create to be done.
+    pub if_none_exist: Option<String>,
 }
 
 /// Why a request is refused. Names what to change; never a value.
@@ -187,7 +189,7 @@ impl Guard<'_> {
             Some(interaction) => self.scope(interaction, &parameters)?,
             None => None,
         };
-        let (mut holds, mut seen_first) = (None, None);
+        let (mut holds, mut seen_first, mut if_none_exist) = (None, None, None);
         let admitted = match (asked.interaction, &scope) {
             (_, Some(scope)) => {
                 let in_form = parameters.len() > in_query;
@@ -196,9 +198,15 @@ impl Guard<'_> {
             (None, None) => Self::document(parameters)?,
             (Some(interaction), None) => match interaction.kind {
                 Kind::Read | Kind::Vread | Kind::Capabilities | Kind::Batch => Self::one(parameters)?,
-                Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => {
-                    self.write(interaction.conditional || asked.if_none_exist, parameters)?
+                Kind::Create => {
+                    if_none_exist =
+                        asked.if_none_exist.map(|criteria| self.none_exist(interaction, criteria)).transpose()?;
+                    Self::one(parameters)?
                 }
+                Kind::Update | Kind::Patch | Kind::Delete if interaction.conditional => {
+                    self.criteria(interaction, parameters)?
+                }
+                Kind::Update | Kind::Patch | Kind::Delete => Self::one(parameters)?,
                 Kind::Transaction if self.view.restricted() => {
                     return Err(GuardError::Unsupported { parameter: "a transaction", instead: SEND_A_BATCH });
                 }
@@ -223,7 +231,7 @@ impl Guard<'_> {
             Some(_) => (None, Some(text.unwrap_or_default())),
             None => (text, None),
         };
-        Ok(Admission { path, query, form, searched, holds, seen_first })
+        Ok(Admission { path, query, form, searched, holds, seen_first, if_none_exist })
     }
 
     /// The address that a caller may have of one that the upstream wrote, a path and a query below both bases. `searched`:
@@ -366,14 +374,45 @@ impl Guard<'_> {
         Ok(Vec::new())
     }
 
-    /// Whether a conditional write finds something tells of elements and of rows, so a role from which something is withheld
-    /// writes by the id alone (L16).
-    fn write(&self, conditional: bool, parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
-        match (conditional, self.view.restricted()) {
-            (true, true) => Err(GuardError::Unsupported { parameter: "a conditional write", instead: WRITE_BY_ID }),
-            (true, false) => Ok(parameters),
-            (false, _) => Self::one(parameters),
+    /// The criteria of a conditional write. Whether they find something tells what a search by them would, so they are held to
+    /// the same rules, and must find nothing that is withheld (L16).
+    fn criteria(&self, interaction: &Interaction, parameters: Vec<Parameter>) -> Result<Vec<Parameter>, GuardError> {
+        if !self.view.restricted() {
+            return Ok(parameters);
         }
+        let of = interaction.resource_type.as_deref().unwrap_or_default();
+        let scope = self.definitions.resource(of).map(|of| Scope::of_type(of, None));
+        let scope = scope.ok_or(GuardError::Unsupported { parameter: "a conditional write", instead: WRITE_BY_ID })?;
+        let rules = Rules { guard: self, scope: &scope };
+        rules.may_look()?;
+        if scope.types.iter().any(|of| self.view.has_rows(*of)) {
+            return Err(GuardError::Rows { parameter: "a conditional write".into(), of: of.into() });
+        }
+        let mut kept = Vec::new();
+        for (name, value) in parameters {
+            let tests = matches!(ParameterName::parse(&name), Ok(ParameterName::Test(_)));
+            match rules.parameter(&name, &value)? {
+                Fate::Pass if tests => kept.push((name, value)),
+                Fate::Drop => {}
+                _ => return Err(GuardError::Unknown { parameter: name.into(), of: "a conditional write".into() }),
+            }
+        }
+        // Without any it would be one to everything.
+        if kept.is_empty() {
+            return Err(GuardError::Unsupported {
+                parameter: "a conditional write without criteria",
+                instead: WRITE_BY_ID,
+            });
+        }
+        Ok(kept)
+    }
+
+    fn none_exist(&self, interaction: &Interaction, criteria: &str) -> Result<String, GuardError> {
+        if !self.view.restricted() {
+            return Ok(criteria.to_owned());
+        }
+        let parameters = query::read(criteria.trim_start_matches('?').as_bytes())?;
+        Ok(query::write(&self.criteria(interaction, parameters)?).unwrap_or_default())
     }
 
     /// The validator of a version of a resource, given the upstream's; `None` where the caller may not know of versions.

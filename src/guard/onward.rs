@@ -82,6 +82,7 @@ impl Guard<'_> {
             searched: link.searched.map(String::from),
             holds: link.holds,
             seen_first: None,
+            if_none_exist: None,
         })
     }
 

@@ -88,7 +88,7 @@ impl Fixture {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let interaction = Interaction::parse(&self.definitions, &http::Method::GET, path, query).unwrap();
         let path = CanonicalPath::parse(path).unwrap();
-        let asked = Asked { interaction: Some(&interaction), path: &path, query, form: None, if_none_exist: false };
+        let asked = Asked { interaction: Some(&interaction), path: &path, query, form: None, if_none_exist: None };
         self.guard(role).admit(asked).map(|admission| admission.query)
     }
 
@@ -440,7 +440,7 @@ fn l14_the_query_and_the_form_of_a_post_are_held_to_the_same_rules() {
     let guard = fixture.guard("desk");
     let admit = |query, form: &'static str| {
         let form = Some(form.as_bytes());
-        guard.admit(Asked { interaction: Some(&interaction), path: &path, query, form, if_none_exist: false })
+        guard.admit(Asked { interaction: Some(&interaction), path: &path, query, form, if_none_exist: None })
     };
     let admitted = admit(Some("gender=male"), "name=Ada").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((admitted.query, admitted.form.as_deref()), (None, Some("gender=male&name=Ada")));
@@ -497,7 +497,7 @@ fn l18_a_page_link_is_taken_back_as_it_was_given_and_in_no_other_form() {
         let search = Interaction::parse(&fixture.definitions, &http::Method::GET, "/Patient", None).unwrap();
         let root = CanonicalPath::parse("/").unwrap();
         let asked =
-            Asked { interaction: Some(&search), path: &root, query: Some(query), form: None, if_none_exist: false };
+            Asked { interaction: Some(&search), path: &root, query: Some(query), form: None, if_none_exist: None };
         fixture.guard(role).admit(asked).map(|admission| admission.query)
     };
     let sent = "_getpages=abc&_getpagesoffset=20&_count=10&_bundletype=searchset";

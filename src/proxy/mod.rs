@@ -123,6 +123,8 @@ struct Decided {
     conditions: Conditions,
     /// What is written.
     write: Option<Write>,
+    /// Whether what is written may be created where nothing is found to be updated.
+    may_create: bool,
     /// The requests of a batch.
     batch: Option<Vec<batch::Asked>>,
 }
@@ -247,6 +249,11 @@ async fn decide<B: Body<Data = Bytes>>(
     };
     let permit = may(&wanted)?;
     account.purpose = Some(permit.purpose());
+    let may_create = match wanted.creates().map(|create| may(&create).map(drop)) {
+        // The upstream itself creates then.
+        Some(Err(refusal)) if !permit.restricted() => return Err(refusal),
+        may => may.is_some_and(|may| may.is_ok()),
+    };
 
     if let Some(reading) = reading {
         body = reading.await?;
@@ -274,7 +281,7 @@ async fn decide<B: Body<Data = Bytes>>(
         path: &below,
         query: head.uri.query(),
         form: body.as_ref().filter(|_| wanted.is_search()).map(|form| &*form.bytes),
-        if_none_exist: conditions.if_none_exist.is_some(),
+        if_none_exist: conditions.if_none_exist.as_deref(),
     };
     let admission = match link {
         Some(link) => guard.follow(link),
@@ -294,6 +301,7 @@ async fn decide<B: Body<Data = Bytes>>(
         versioned: wanted.is_versioned(),
         conditions,
         write,
+        may_create,
         endpoint,
     })
 }
@@ -340,7 +348,7 @@ async fn pass_on(
     };
     let version = response.headers().get(ETAG).and_then(|version| version.to_str().ok());
     if let (Some(version), Verdict::Pass(StatusCode::OK), true) = (version, &status, decided.versioned) {
-        if decided.conditions.unless.iter().any(|known| decided.is_validator(gateway, version, known)) {
+        if decided.conditions.unless.iter().any(|known| decided.is_validator(gateway, None, version, known)) {
             status = Verdict::Empty(StatusCode::NOT_MODIFIED);
         }
         fields.extend(decided.validator(gateway, version).map(|validator| (ETAG, validator)));
@@ -403,10 +411,10 @@ impl Decided {
         HeaderValue::from_str(&self.guard(gateway)?.file_validator(&self.admission.path, version, today)?).ok()
     }
 
-    /// Whether it was given this one.
-    fn is_validator(&self, gateway: &Gateway, version: &str, validator: &str) -> bool {
-        let guard = self.guard(gateway);
-        guard.is_some_and(|guard| guard.is_validator(&self.admission.path, version, validator))
+    /// Whether it was given this one, of what was admitted or of what is at another place.
+    fn is_validator(&self, gateway: &Gateway, place: Option<&CanonicalPath>, version: &str, validator: &str) -> bool {
+        let place = place.unwrap_or(&self.admission.path);
+        self.guard(gateway).is_some_and(|guard| guard.is_validator(place, version, validator))
     }
 }
 

@@ -89,6 +89,9 @@ pub(super) enum Refusal {
     /// What is stored is no longer what the caller has read.
     #[error("the resource has changed since it was read, or was read otherwise: read it again")]
     Stale,
+    /// The criteria of a conditional write find more than one resource (R4 http.html#cond-update).
+    #[error("the criteria find more than one resource: write by the id")]
+    ManyMatch,
     /// The upstream doesn't tell which version it stores.
     #[error("the upstream tells no version (ETag) of what it stores, so what this role does not see could be lost")]
     Unversioned,
@@ -142,6 +145,9 @@ pub(super) enum Failure {
     /// The body did not come whole.
     #[error(transparent)]
     Body(#[from] UpstreamBodyError),
+    /// What a conditional write would find can't be read of it.
+    #[error("what the criteria find can't be told from the upstream's response")]
+    Matches,
     /// It is not what it was when it was read before.
     #[error("the upstream's response has changed while it was read")]
     Changed,
@@ -172,6 +178,7 @@ impl Failure {
             Self::Redact(_) => "json",
             Self::Body(UpstreamBodyError::TimedOut(_)) => "upstream-stalled",
             Self::Body(UpstreamBodyError::CutOff(_) | UpstreamBodyError::Failed) => "upstream-cut-off",
+            Self::Matches => "json",
             Self::Changed => "upstream-changed",
             Self::Elsewhere => "upstream-elsewhere",
             Self::Capacity => "held-bytes",
@@ -187,6 +194,7 @@ impl Failure {
             | Self::Coding(_)
             | Self::Redact(_)
             | Self::Body(_)
+            | Self::Matches
             | Self::Changed
             | Self::Elsewhere => StatusCode::BAD_GATEWAY,
         }
@@ -284,6 +292,7 @@ impl Refusal {
                 WriteError::Stored(_) | WriteError::View(_) => (StatusCode::BAD_GATEWAY, Issue::Exception, "json"),
             },
             Self::Stale => (StatusCode::PRECONDITION_FAILED, Issue::Conflict, "stale"),
+            Self::ManyMatch => (StatusCode::PRECONDITION_FAILED, Issue::MultipleMatches, "many-match"),
             Self::Unversioned => (StatusCode::BAD_GATEWAY, Issue::Exception, "unversioned"),
             Self::BatchTooLong => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooCostly, "batch"),
             Self::BatchAnswer => (StatusCode::BAD_GATEWAY, Issue::TooLong, "batch"),

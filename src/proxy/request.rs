@@ -1,7 +1,7 @@
 //! What a request wants, read once and strictly: its framing, its interaction, its purpose, its body.
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 use http_body::Body;
@@ -55,6 +55,12 @@ impl Wanted {
     pub(super) fn of_link(definitions: &Definitions, link: &Sealed) -> Result<Self, Refusal> {
         let found = Interaction::parse(definitions, &Method::GET, &link.of, None);
         found.map(Self::Fhir).map_err(Refusal::Interaction)
+    }
+
+    /// The create that a conditional update comes to where nothing matches.
+    pub(super) fn creates(&self) -> Option<Self> {
+        let update = self.fhir().filter(|found| found.conditional && found.kind == Kind::Update)?;
+        Some(Self::Fhir(Interaction { kind: Kind::Create, conditional: false, ..update.clone() }))
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -210,14 +216,14 @@ fn is_of(fields: &HeaderMap, media_types: &[&str]) -> bool {
 
 /// What a caller wants to write, or to have looked at as if it were; `None` where it reads. Takes the body of a write.
 pub(super) fn write(wanted: &Wanted, body: &mut Option<Whole>) -> Option<Write> {
-    let Interaction { kind, resource_type, .. } = wanted.fhir()?;
+    let Interaction { kind, resource_type, conditional, .. } = wanted.fhir()?;
     let of = match kind {
         Kind::Create | Kind::Update | Kind::Patch | Kind::Delete => resource_type.clone()?,
         Kind::Transaction => "Bundle".into(),
         Kind::Operation if body.is_some() => resource_type.clone()?,
         _ => return None,
     };
-    Some(Write { kind: *kind, of, sent: body.take() })
+    Some(Write { kind: *kind, of, conditional: *conditional, sent: body.take() })
 }
 
 /// Under which conditions a request is to be answered (RFC 9110, section 13), in the caller's words. What has no meaning
@@ -229,7 +235,7 @@ pub(super) struct Conditions {
     /// `If-None-Match` of a read: the versions that the caller has.
     pub(super) unless: Vec<Box<str>>,
     /// `If-None-Exist` of a create (R4 http.html#ccreate).
-    pub(super) if_none_exist: Option<HeaderValue>,
+    pub(super) if_none_exist: Option<Box<str>>,
     /// `Range` of a file, and `If-Range`.
     pub(super) range: Option<Range>,
 }
@@ -239,8 +245,7 @@ impl Conditions {
         let mut conditions = Self::default();
         match wanted.kind() {
             Kind::Create => {
-                let criteria = headers::single(&head.headers, IF_NONE_EXIST)?.map(HeaderValue::from_str);
-                conditions.if_none_exist = criteria.transpose().map_err(|_| Refusal::Header(IF_NONE_EXIST))?;
+                conditions.if_none_exist = headers::single(&head.headers, IF_NONE_EXIST)?.map(Box::from);
             }
             Kind::Update | Kind::Patch | Kind::Delete => {
                 // A star asks for any version, and a write without a condition does so too.

@@ -10,12 +10,12 @@ use http::{HeaderName, Method, Response, StatusCode};
 use super::account::Opened;
 use super::ask::{Message, send};
 use super::refusal::{Failure, Refusal};
-use super::request::Conditions;
 use super::whole::{self, Whole};
 use super::{Decided, Gateway};
 use crate::fhir::OperationOutcome;
 use crate::fhir::interaction::Kind;
 use crate::guard::write::{self, Sent};
+use crate::json::node::{Document, Node};
 use crate::net::address::CanonicalPath;
 use crate::net::upstream::UpstreamBody;
 use crate::redact::{Copied, RedactError, Redactor};
@@ -25,6 +25,8 @@ pub(super) struct Write {
     pub(super) kind: Kind,
     /// The resource type.
     pub(super) of: Box<str>,
+    /// Whether search criteria stand for the id.
+    pub(super) conditional: bool,
     /// The resource or the patch; nothing where it is deleted.
     pub(super) sent: Option<Whole>,
 }
@@ -48,19 +50,37 @@ pub(super) async fn ask(
     opened: &Opened,
     write: &Write,
 ) -> Result<Response<UpstreamBody>, Refusal> {
-    let Write { kind, of, sent } = write;
-    let sent = sent.as_ref().map(|whole| &whole.bytes).cloned().unwrap_or_default();
+    let Write { kind, of, conditional, sent } = write;
+    let mut sent = sent.as_ref().map(|whole| &whole.bytes).cloned().unwrap_or_default();
     let view = |resource: &[u8]| view(gateway, decided, opened, resource);
-    let Conditions { only_if, if_none_exist, .. } = &decided.conditions;
+    let only_if = &decided.conditions.only_if;
     let (mut fields, mut content) = (HeaderMap::new(), OperationOutcome::MEDIA_TYPE);
     let restricted = decided.permit.restricted();
+    let (mut kind, mut place, mut none_exist) = (*kind, None, decided.admission.if_none_exist.clone());
+    if *conditional && restricted {
+        match only_match(gateway, decided, opened, of).await? {
+            Some(id) => {
+                if kind == Kind::Update {
+                    sent = write::named(&sent, &id).map_err(Refusal::Write)?.into();
+                }
+                place = Some(path(&[of, &id])?);
+            }
+            // Where nothing matches, an update creates (R4 http.html#cond-update).
+            None if kind == Kind::Update && decided.may_create => {
+                (kind, none_exist) = (Kind::Create, decided.admission.query.clone());
+                place = Some(path(&[of])?);
+            }
+            None => return Err(Refusal::Absent),
+        }
+    }
     // What is sent to be validated is written nowhere.
     let creates = matches!(kind, Kind::Create | Kind::Transaction | Kind::Operation);
     let stored = if !creates && (restricted || only_if.is_some()) {
-        let stored = stored(gateway, send(gateway, decided, opened, Message::default()).await?).await?;
+        let message = Message { place: place.clone(), ..Message::default() };
+        let stored = stored(gateway, send(gateway, decided, opened, message).await?).await?;
         let version = stored.version.as_ref().ok_or(Refusal::Unversioned)?;
         let named = version.to_str().map_err(|_| Refusal::Unversioned)?;
-        if only_if.as_ref().is_some_and(|validator| !decided.is_validator(gateway, named, validator)) {
+        if only_if.as_ref().is_some_and(|validator| !decided.is_validator(gateway, place.as_ref(), named, validator)) {
             return Err(Refusal::Stale);
         }
         fields.insert(IF_MATCH, version.clone());
@@ -68,7 +88,9 @@ pub(super) async fn ask(
     } else {
         None
     };
-    fields.extend(if_none_exist.clone().map(|criteria| (IF_NONE_EXIST, criteria)));
+    if let Some(criteria) = none_exist {
+        fields.insert(IF_NONE_EXIST, HeaderValue::from_str(&criteria).map_err(|_| Refusal::Header(IF_NONE_EXIST))?);
+    }
     let (method, body) = match (kind, stored.filter(|_| restricted)) {
         (Kind::Operation, _) => (Method::POST, checked(of, sent)?),
         (Kind::Create | Kind::Transaction, _) if restricted => {
@@ -98,7 +120,48 @@ pub(super) async fn ask(
     if !body.is_empty() {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
     }
-    send(gateway, decided, opened, Message { method, fields, body, ..Message::default() }).await
+    send(gateway, decided, opened, Message { place, method, fields, body }).await
+}
+
+/// The id of the one resource that the criteria of a conditional write find; `None` where they find none. The guard has seen
+/// to it that the role may search by them, and that no match is withheld from it.
+async fn only_match(
+    gateway: &Gateway,
+    decided: &Decided,
+    opened: &Opened,
+    of: &str,
+) -> Result<Option<String>, Refusal> {
+    let response = send(gateway, decided, opened, Message::default()).await?;
+    if response.status() != StatusCode::OK {
+        return Err(Refusal::Response(Failure::Status));
+    }
+    let whole = whole::of_upstream(gateway, response).await?.ok_or(Refusal::StoredTooLarge)?;
+    let unread = |_| Refusal::Response(Failure::Matches);
+    let document = Document::read(&whole.bytes).map_err(|_| Refusal::Response(Failure::Matches))?;
+    let list = |name| document.root().member(name)?.map_or(Ok(Vec::new()), Node::children);
+    let text = |of: Node<'_>, name| Ok(of.member(name)?.and_then(Node::as_str).map(String::from));
+    let mut found = Vec::new();
+    for entry in list("entry").map_err(unread)? {
+        let Some(resource) = entry.member("resource").map_err(unread)? else { continue };
+        if text(resource, "resourceType").map_err(unread)?.is_some_and(|said| said == of) {
+            found.push(text(resource, "id").map_err(unread)?.ok_or(Refusal::Response(Failure::Matches))?);
+        }
+    }
+    let links = list("link").map_err(unread)?;
+    let more =
+        links.into_iter().any(|link| text(link, "relation").is_ok_and(|relation| relation.as_deref() == Some("next")));
+    match found.as_slice() {
+        [] if !more => Ok(None),
+        [id] if !more => Ok(Some(id.clone())),
+        _ => Err(Refusal::ManyMatch),
+    }
+}
+
+/// The path of these segments, which the upstream has named.
+fn path(segments: &[&str]) -> Result<CanonicalPath, Refusal> {
+    let path: String = segments.iter().map(|segment| format!("/{segment}")).collect();
+    let is_one = |path: &CanonicalPath| path.segments().len() == segments.len();
+    CanonicalPath::parse(&path).ok().filter(is_one).ok_or(Refusal::Response(Failure::Matches))
 }
 
 /// Whether the role sees anything of what is stored at a place besides the one that was admitted.

@@ -38,7 +38,7 @@ fn asks(view: &CheckedRole, target: &str) -> Result<Option<String>, GuardError> 
     };
     let path = CanonicalPath::parse(path).unwrap();
     let asked =
-        Asked { interaction: Some(&interaction), path: &path, query: Some(query), form: None, if_none_exist: false };
+        Asked { interaction: Some(&interaction), path: &path, query: Some(query), form: None, if_none_exist: None };
     guard.admit(asked).map(|admission| admission.query)
 }
 

@@ -33,6 +33,17 @@ async fn store() -> (Upstream, Arc<Mutex<(u32, Value)>>) {
                 *stored = (stored.0 + 1, Value::Null);
                 return (answer("204 No Content", "", ""), Then::Close);
             }
+            ("GET", search) if search.starts_with("/fhir/Patient?") => {
+                let found = match search {
+                    search if search.contains("nobody") => 0,
+                    search if search.contains("many") => 2,
+                    _ => 1,
+                };
+                let entry = json!({ "resource": stored.1, "search": { "mode": "match" } });
+                let bundle = json!({ "resourceType": "Bundle", "type": "searchset", "entry": vec![entry; found] });
+                let fields = "content-type: application/fhir+json\r\n";
+                return (answer("200 OK", fields, bundle.to_string()), Then::Close);
+            }
             _ => return (answer("404 Not Found", "", ""), Then::Close),
         }
         let location = format!("http://{}/fhir/Patient/1", field("host").unwrap());
@@ -119,12 +130,12 @@ async fn l26_a_write_of_what_is_not_seen_never_reaches_the_upstream() {
         ("PUT /fhir/Patient/1", "if-match: W/\"1\"\r\n", copy.to_string(), 412, "conflict"),
         ("PUT /fhir/Patient/1", "content-encoding: gzip\r\n", copy.to_string(), 415, "structure"),
         ("PUT /fhir/Patient/2", "", copy.to_string(), 404, "not-found"),
-        ("PUT /fhir/Patient?identifier=id-1", "", copy.to_string(), 403, "not-supported"),
+        ("PUT /fhir/Patient?identifier=id-1", "", copy.to_string(), 403, "forbidden"),
         ("PUT /fhir/Patient/1?identifier=id-1", "", copy.to_string(), 403, "not-supported"),
-        ("DELETE /fhir/Patient?identifier=id-1", "", String::new(), 403, "not-supported"),
+        ("DELETE /fhir/Patient?identifier=id-1", "", String::new(), 403, "forbidden"),
         ("DELETE /fhir/Patient/2", "", String::new(), 404, "not-found"),
         ("POST /fhir/Patient", "", copy.to_string(), 403, "forbidden"),
-        ("POST /fhir/Patient", "if-none-exist: identifier=id-1\r\n", with("meta", json!({})), 403, "not-supported"),
+        ("POST /fhir/Patient", "if-none-exist: identifier=id-1\r\n", with("meta", json!({})), 403, "forbidden"),
         (
             "POST /fhir/Patient",
             "",
@@ -235,4 +246,83 @@ async fn who_sees_everything_writes_what_it_sends() {
 /// The value of a header field as it was sent.
 fn original(reply: &Reply, name: &str) -> String {
     reply.original.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn l16_a_conditional_write_finds_what_a_search_would_and_keeps_what_was_filtered() {
+    let (upstream, stored) = store().await;
+    let gateway = gateway(&upstream).await;
+    let before = stored.lock().unwrap().1.clone();
+    let sent = r#"{"resourceType":"Patient","name":[{"family":"King"}],"gender":"female","birthDate":"1980"}"#;
+    let reply = send(&gateway, "desk", "PUT /fhir/Patient?family=Lovelace", "", sent).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let mut expected = before;
+    expected["name"][0]["family"] = json!("King");
+    assert_eq!(stored.lock().unwrap().1, expected, "the id is the stored one's, and all that was filtered is there");
+    assert_eq!(methods(&upstream), ["GET", "GET", "PUT"]);
+    assert!(upstream.requests()[0].starts_with("GET /fhir/Patient?family=Lovelace "));
+    assert!(upstream.requests()[2].contains("if-match: W/\"1\""));
+
+    let patch = json!([{"op": "replace", "path": "/gender", "value": "other"}]).to_string();
+    let read = gateway.get("desk", "/fhir/Patient/1").await;
+    let version = read.original.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    for (version, status) in [("W/\"1\"", 412), (version, 200), (version, 412)] {
+        let fields = format!("if-match: {version}\r\n");
+        let reply = send(&gateway, "desk", "PATCH /fhir/Patient?family=King", &fields, &patch).await;
+        assert_eq!(reply.status, status, "{version}: {}", reply.text());
+    }
+    assert_eq!(stored.lock().unwrap().1["gender"], "other");
+    assert_eq!(send(&gateway, "desk", "DELETE /fhir/Patient?family=many", "", "").await.status, 412);
+    assert_eq!(send(&gateway, "desk", "DELETE /fhir/Patient?family=nobody", "", "").await.status, 404);
+    assert_eq!(send(&gateway, "desk", "DELETE /fhir/Patient?family=King", "", "").await.status, 204);
+}
+
+#[tokio::test]
+async fn l16_where_nothing_matches_a_conditional_update_creates_for_who_may() {
+    let (upstream, stored) = store().await;
+    let gateway = gateway(&upstream).await;
+    let sent = r#"{"resourceType":"Patient","name":[{"family":"New"}]}"#;
+    let reply = send(&gateway, "desk", "PUT /fhir/Patient?family=nobody", "", sent).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    assert_eq!(stored.lock().unwrap().1, serde_json::from_str::<Value>(sent).unwrap());
+    assert!(upstream.requests()[1].contains("if-none-exist: family=nobody\r\n"), "{:?}", upstream.requests());
+    let fields = "if-none-exist: ?family=x&_format=json\r\n";
+    assert_eq!(send(&gateway, "desk", "POST /fhir/Patient", fields, sent).await.status, 201);
+    assert!(upstream.requests()[2].contains("if-none-exist: family=x\r\n"), "{:?}", upstream.requests());
+
+    // A role that may only update creates by no way, seen or not.
+    let may = "    purposes: [HOPERAT, TREAT]\n    may: [read, search, update]\n";
+    let policy = POLICY.replacen("    purposes: [HOPERAT, TREAT]\n", may, 1);
+    let policy = policy.replace("may: [read, vread, search]", "may: [read, update]");
+    let gateway = Running::start(upstream.address, Setup { policy, ..Setup::default() }).await;
+    let asked = upstream.requests().len();
+    send(&gateway, "desk", "PUT /fhir/Patient?family=nobody", "", sent).await.is_outcome(404, "not-found");
+    send(&gateway, "clinician", "PUT /fhir/Patient?family=nobody", "", sent).await.is_outcome(403, "forbidden");
+    assert_eq!(upstream.requests().len(), asked + 1, "a search was all");
+}
+
+#[tokio::test]
+async fn l16_a_conditional_write_by_what_is_not_seen_is_refused() {
+    let (upstream, _stored) = store().await;
+    let gateway = gateway(&upstream).await;
+    let observation = r#"{"resourceType":"Observation","code":{"text":"x"}}"#;
+    let patient = r#"{"resourceType":"Patient","gender":"female"}"#;
+    for (line, fields, body) in [
+        ("PUT /fhir/Patient?identifier=id-1", "", patient),
+        ("PUT /fhir/Patient?birthdate=1980-12-10", "", patient),
+        ("PUT /fhir/Patient?_include=Patient:organization", "", patient),
+        ("PUT /fhir/Patient?_format=json", "", patient),
+        ("PUT /fhir/Patient?_getpages=1", "", patient),
+        ("PUT /fhir/Patient?_sort=family", "", patient),
+        ("DELETE /fhir/Patient?general-practitioner.name=x", "", ""),
+        ("POST /fhir/Patient", "if-none-exist: birthdate=1980-12-10\r\n", patient),
+        ("POST /fhir/Patient", "if-none-exist: _count=0\r\n", patient),
+        // Of Observations the desk sees those alone that are final.
+        ("PUT /fhir/Observation?code=x", "", observation),
+        ("POST /fhir/Observation", "if-none-exist: code=x\r\n", observation),
+    ] {
+        let reply = send(&gateway, "desk", line, fields, body).await;
+        assert_eq!(reply.status, 403, "{line} {fields}: {}", reply.text());
+    }
+    assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
 }

@@ -9,7 +9,7 @@ use crate::fhir::{Definitions, TypeId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::guard) struct Scope {
     /// The types, in the order of their ids; none stands for all that the upstream has.
-    pub(super) types: Vec<TypeId>,
+    pub(in crate::guard) types: Vec<TypeId>,
     /// Whether it was asked of the whole system.
     system: bool,
     /// The type of the resource whose compartment the search stays in.

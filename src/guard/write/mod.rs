@@ -20,6 +20,7 @@ use self::merge::Place;
 pub use self::patch::PatchError;
 use crate::json::SyntaxError;
 use crate::json::node::{Ambiguous, Document};
+use crate::json::string::escape_into;
 use crate::json::tree::{Member, Tree};
 use crate::policy;
 use crate::redact::RedactError;
@@ -105,6 +106,23 @@ pub fn created(view: View<'_>, of: &str, sent: &[u8]) -> Result<Vec<u8>, WriteEr
     let seen = read(&seen)?;
     check_same(of, 0, sent, tree(&seen)?)?;
     Ok(written)
+}
+
+/// A resource that is sent without an id, with the id of what it is to replace.
+///
+/// # Errors
+/// Where it is not JSON, or has no one reading.
+pub fn named(sent: &[u8], id: &str) -> Result<Vec<u8>, WriteError> {
+    let sent = Document::read(sent).map_err(WriteError::Syntax)?;
+    let mut sent = Tree::of(&sent).map_err(WriteError::Ambiguous)?;
+    let mut text = Vec::new();
+    escape_into(&mut text, id);
+    if let Tree::Object(members) = &mut sent
+        && !members.iter().any(|member| member.name == "id")
+    {
+        members.push(Member { name: "id".into(), value: Tree::Scalar(&text) });
+    }
+    Ok(sent.to_bytes())
 }
 
 /// What a caller sends of a resource that is stored.
