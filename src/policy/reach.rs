@@ -111,6 +111,7 @@ pub(super) fn reach(
     }
     let mut bounds = Bounds::new();
     ENVELOPES.iter().for_each(|of| bounds.allow(of, None));
+    let mut any = false;
     for (type_id, known) in
         definitions.resource_types().filter(|(id, of)| role.sees(*id) && !ENVELOPES.contains(&of.name))
     {
@@ -118,7 +119,11 @@ pub(super) fn reach(
         let grants = if of == Some(type_id) { &grants } else { &others };
         if let Some(rows) = reacher.rows(type_id, grants) {
             bounds.allow(known.name, rows);
+            any = true;
         }
+    }
+    if of.is_none() && !any {
+        return Err(Denied::Scope);
     }
     let narrowing = match of.filter(|_| asked.kind == Kind::SearchType) {
         Some(of) => reacher.narrowing(of, &grants, held)?,

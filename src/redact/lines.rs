@@ -29,9 +29,12 @@ impl Lines {
         let mut start = 0;
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             let line = part.strip_suffix(b"\n").unwrap_or(part);
-            if !self.blank || !line.trim_ascii().is_empty() {
+            // What stands before a document goes wherever pieces end, so that they never change what comes out.
+            let text = if self.blank { line.trim_ascii_start() } else { line };
+            if !text.is_empty() {
                 self.blank = false;
-                self.redactor.write(line, &mut Within { start, sink: &mut *sink })?;
+                let start = start + line.len() - text.len();
+                self.redactor.write(text, &mut Within { start, sink: &mut *sink })?;
             }
             if line.len() < part.len() {
                 self.end_line(sink)?;
@@ -86,5 +89,58 @@ impl<S: Sink + ?Sized> Sink for Within<'_, S> {
 
     fn put(&mut self, bytes: &[u8]) {
         self.sink.put(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::redact::transform::Given;
+    use crate::redact::{Copied, Limits, plan};
+
+    /// A text through a plan that shows `a` of each object and nothing else, in pieces of this size.
+    fn lines(text: &str, size: usize) -> (Result<usize, RedactError>, String) {
+        let mut builder = plan::PlanBuilder::new();
+        let mut state = plan::State::new();
+        state.members.insert("a", plan::Edge::new(plan::Action::Keep));
+        let state = builder.state(state);
+        let plan = Arc::new(builder.build(plan::Edge::new(plan::Action::Descend(state))).unwrap());
+        let mut lines = Lines::new(Redactor::new(plan, Given::default(), Limits::default()));
+        let mut out = Vec::new();
+        let mut result = Ok(());
+        for piece in text.as_bytes().chunks(size) {
+            result = result.and_then(|()| lines.write(piece, &mut Copied { piece, out: &mut out }));
+        }
+        let result = result.and_then(|()| lines.finish(&mut Copied { piece: &[], out: &mut out }));
+        (result.map(|()| lines.held()), String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_line_is_a_document_of_its_own_however_it_is_split() {
+        let text = "{\"a\":1,\"b\":2}\r\n\n  \t\n{\"b\":2}\n {\"b\":0,\"a\":[1, 2]}\n{\"a\":3}";
+        for size in 1..text.len() {
+            let (result, out) = lines(text, size);
+            assert_eq!(result, Ok(0), "pieces of {size}");
+            assert_eq!(out, "{\"a\":1}\r\n{\"a\":[1, 2]}\n{\"a\":3}\n", "pieces of {size}");
+        }
+        for empty in ["", "\n", " \r\n\n"] {
+            assert_eq!(lines(empty, 1), (Ok(0), String::new()));
+        }
+    }
+
+    #[test]
+    fn l30_nothing_behind_a_line_that_fails_or_breaks_off_is_let_through() {
+        for text in [
+            "{\"a\":1}\n{\"b\":\"canary\",}\n{\"a\":2}\n",
+            "{\"a\":1}\n{\"b\":\"canary",
+            "{\"a\":1}\n{\"b\":2} {\"a\":2}\n",
+        ] {
+            for size in 1..text.len() {
+                let (result, out) = lines(text, size);
+                assert!(result.is_err() && out == "{\"a\":1}\n", "pieces of {size}: {out}");
+            }
+        }
     }
 }

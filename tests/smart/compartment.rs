@@ -13,7 +13,7 @@ use crate::tokens::{Issuer, get, post};
 use crate::upstream::{CANARY, Then, Upstream, fhir};
 
 /// The two ways to hold a caller to a patient: by scopes, and by a role.
-fn tokens(issuer: &Issuer, patient: &str) -> [String; 2] {
+pub(crate) fn tokens(issuer: &Issuer, patient: &str) -> [String; 2] {
     [
         issuer.token("clinician", &json!({ "scope": "patient/*.rs", "patient": patient })),
         issuer.token("own", &json!({ "patient": patient })),
@@ -21,7 +21,7 @@ fn tokens(issuer: &Issuer, patient: &str) -> [String; 2] {
 }
 
 /// What each answer of a hostile upstream holds: much that is another's, some that is Ada's, some that is nobody's.
-fn everybodys(base: &str) -> String {
+pub(crate) fn everybodys(base: &str) -> String {
     let of = |kind: &str, member: &str, reference: &str, value: &str| {
         let mut resource = json!({ "resourceType": kind, "id": value });
         resource[member] = json!({ "reference": reference, "display": CANARY });

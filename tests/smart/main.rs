@@ -15,6 +15,7 @@ mod discovery;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
 mod gateway;
+mod operations;
 mod scopes;
 mod tokens;
 #[path = "../proxy/upstream.rs"]
