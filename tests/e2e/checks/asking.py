@@ -1,7 +1,8 @@
-"""Questions by the two client libraries, the same for every base address and role."""
+"""Questions by the client libraries, the same for every base address and role."""
 
 import json
 
+from fhirclient.server import FHIRServer
 from fhirpy import SyncFHIRClient
 
 from stage import planted
@@ -24,6 +25,20 @@ def fhirpy_pages(stage, base: str, token: str | None, resource_type: str, count:
     answers = []
     found = fhirpy_client(stage, base, token, answers, role).resources(resource_type).search(**parameters).limit(count).fetch_all()
     return [json.loads(json.dumps(resource)) for resource in found], answers
+
+
+def fhirclient_server(stage, base: str, token: str, answers: list, role: str = "") -> FHIRServer:
+    """A server of fhirclient, which reads every answer into strict models; each is added to `answers` as fhirpy's are."""
+    def note(response, *_, **__):
+        answers.append(response)
+        stage.hears.append(Heard(role, f"fhirclient {response.url}", f"{response.headers}\n{response.text}"))
+    server = FHIRServer(None, base_uri=base)
+    server.session.headers["Authorization"] = f"Bearer {token}"
+    # An environment that names other authorities would win over the session's own.
+    server.session.trust_env = False
+    server.session.verify = str(stage.pki.ca.pem)
+    server.session.hooks["response"].append(note)
+    return server
 
 
 def kit(stage, base: str, token: str, role: str = "") -> dict:

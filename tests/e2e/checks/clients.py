@@ -1,6 +1,8 @@
-"""Two client libraries through the gateway: the same questions, other fields for each role."""
+"""Client libraries through the gateway: the same questions, other fields for each role."""
 
 import gzip
+
+from fhirclient.models.patient import Patient
 
 from checks import asking
 from stage import planted
@@ -38,6 +40,21 @@ def fhirpy_all(stage, role):
         assert answer.url.startswith(base + "/"), f"{role} was sent to {answer.url}"
         addresses = asking.addresses(answer.json())
         assert all(address.startswith(base + "/") for address in addresses), f"{addresses} lead elsewhere"
+        assert stage.upstream_base not in answer.text, "the upstream's address is in the answer"
+
+
+@check("clients: fhirclient reads, searches and pages as front desk, and every link leads to the gateway")
+def fhirclient_front_desk(stage):
+    base, answers = stage.gateway.base, []
+    server = asking.fhirclient_server(stage, base, stage.keep(stage.issuer.token("front-desk")), answers, "front-desk")
+    patient = Patient.read(planted.PATIENT, server)
+    assert patient.name[0].family == "Planted" and patient.identifier is None
+    assert patient.birthDate.as_json() == planted.BIRTH_DATE[:4]
+    found = list(Patient.where({"gender": "female,male,other,unknown", "_count": "1"}).perform_resources_iter(server))
+    everybody = {entry["resource"]["id"] for entry in stage.direct("Patient?_count=100").json()["entry"] if "gender" in entry["resource"]}
+    assert {resource.id for resource in found} == everybody, [resource.id for resource in found]
+    for answer in answers:
+        assert answer.url.startswith(base + "/"), f"it was sent to {answer.url}"
         assert stage.upstream_base not in answer.text, "the upstream's address is in the answer"
 
 

@@ -2,6 +2,8 @@
 
 import json
 
+from fhirclient.models.patient import Patient
+
 from checks import asking
 from stage import planted
 from stage.exchange import CHANGES, Heard
@@ -33,6 +35,20 @@ def fhirpy_updates(stage):
     patient["active"] = True
     client.save(patient)
     assert stored(stage) == before
+
+
+@check("writes: fhirclient changes a filtered Patient as front desk, and all that it does not see stays")
+def fhirclient_updates(stage):
+    before, token, answers = stored(stage), stage.keep(stage.issuer.token("front-desk", scope=CHANGES)), []
+    server = asking.fhirclient_server(stage, stage.gateway.base, token, answers, "front-desk")
+    for suffix in (["Jr"], None):
+        patient = Patient.read(planted.PATIENT, server)
+        patient.name[0].suffix = suffix
+        # The library's models know no siblings: what is seen of this one goes back as it came.
+        server.put_json(patient.relativePath(), {**patient.as_json(), "_gender": answers[-1].json()["_gender"]})
+        name = {**before["name"][0], "suffix": suffix} if suffix else before["name"][0]
+        expected = {**before, "name": [name]}
+        assert stored(stage) == expected, [name for name in expected if stored(stage).get(name) != expected[name]]
 
 
 @check("writes: fhir-kit-client updates and patches a filtered Patient, and all that it does not see stays")
