@@ -257,6 +257,7 @@ fn try_endpoint(config: &Config, endpoint: &config::Endpoint) -> Result<Endpoint
         page_parameters: endpoint.page_parameters.iter().map(|name| name.as_str().into()).collect(),
         search_parameters: declared(endpoint),
         unseen: endpoint.unseen,
+        narrows: endpoint.narrows.clone(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::access::{Hours, Networks, Rate};
 use crate::identity::RoleRule;
 use crate::net::tls::ServerTls;
 use crate::net::upstream::UpstreamConfig;
-use crate::proxy::Unseen;
+use crate::proxy::{Narrows, Unseen};
 use crate::{audit, identity};
 
 #[derive(Debug, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Endpoint {
     /// How it answers who asks for what its role sees nothing of.
     #[serde(default)]
     pub unseen: Unseen,
+    /// What the upstream can leave out by itself.
+    #[serde(default)]
+    pub narrows: Vec<Narrows>,
     /// The search parameters of the upstream's own, by resource type, with the elements that each tests.
     #[serde(default)]
     pub search_parameters: Entries<Entries<Vec<Spanned<String>>>>,

@@ -50,6 +50,8 @@ pub struct Guard<'a> {
     pub page_parameters: &'a [Box<str>],
     /// The search parameters of the upstream's own, and what they test.
     pub declared: &'a Declared,
+    /// Whether the upstream takes the types that an operation is to hold (`_type`).
+    pub takes_types: bool,
     /// The most matches that a page may be asked to hold.
     pub most_count: u32,
 }

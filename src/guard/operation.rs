@@ -223,7 +223,7 @@ impl Guard<'_> {
     /// What is told of by an operation: of the types that the caller names each, or else of those that the role sees
     /// whatever may be told.
     fn told(&self, picked: Picked, may: impl Fn(TypeId) -> Result<(), GuardError>) -> Result<Called, GuardError> {
-        let Picked { kept, named, since } = picked;
+        let Picked { mut kept, named, since } = picked;
         let types: Vec<TypeId> = match named {
             Some(named) => {
                 for of in &named {
@@ -236,7 +236,12 @@ impl Guard<'_> {
             }
             None => {
                 let seen = self.definitions.resource_types().map(|(of, _)| of).filter(|of| self.view.sees(*of));
-                seen.filter(|of| may(*of).is_ok()).collect()
+                let told: Vec<TypeId> = seen.filter(|of| may(*of).is_ok()).collect();
+                if self.takes_types {
+                    let names: Vec<&str> = told.iter().map(|of| self.name(*of)).collect();
+                    kept.push(("_type".to_owned(), names.join(",")));
+                }
+                told
             }
         };
         if since {

@@ -79,6 +79,7 @@ impl Fixture {
             link_lifetime: Duration::from_secs(60),
             page_parameters: &[],
             declared: &self.declared,
+            takes_types: false,
             most_count: 100,
         }
     }

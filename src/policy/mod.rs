@@ -17,6 +17,7 @@ pub mod explain;
 mod file;
 mod jsonpath;
 mod labels;
+mod narrowing;
 mod path;
 mod reach;
 mod resolve;

@@ -35,12 +35,14 @@ pub(super) struct Links {
     /// What the answer may hold.
     holds: Option<Vec<Box<str>>>,
     reach: Option<Arc<Reach>>,
+    /// What was put into the request.
+    narrowing: Vec<(Box<str>, Box<str>)>,
     now: Timestamp,
 }
 
 impl Links {
     pub(super) fn new(gateway: &Arc<Gateway>, decided: &Decided) -> Self {
-        let Decided { endpoint, caller, permit, public, admission, interaction, step, now, .. } = decided;
+        let Decided { endpoint, caller, permit, public, admission, interaction, narrowing, step, now, .. } = decided;
         Self {
             gateway: Arc::clone(gateway),
             endpoint: Arc::clone(endpoint),
@@ -52,6 +54,7 @@ impl Links {
             searched: if *step == Step::Begin { admission.query.clone() } else { admission.searched.clone() },
             holds: admission.holds.clone(),
             reach: permit.reach().cloned(),
+            narrowing: narrowing.clone(),
             now: *now,
         }
     }
@@ -61,7 +64,7 @@ impl Links {
     }
 
     fn link(&self, path: &CanonicalPath, query: Option<&str>) -> Option<String> {
-        self.guard()?.link_within(self.reach.as_deref(), path, query, self.searched.as_deref())
+        self.guard()?.link_within(&self.narrowing, path, query, self.searched.as_deref())
     }
 
     fn from(&self) -> Option<From<'_>> {

@@ -32,8 +32,23 @@ pub struct Endpoint {
     pub page_parameters: Vec<Box<str>>,
     /// Search parameters of the upstream's own, with what they test.
     pub search_parameters: Declared,
+    /// What the upstream can leave out by itself.
+    pub narrows: Vec<Narrows>,
     /// How it answers who asks for what its role sees nothing of.
     pub unseen: Unseen,
+}
+
+/// What an upstream can leave out of its answers by itself, where it is asked to: it saves its work, and changes nothing about
+/// what is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Narrows {
+    /// The resources that a role's rows withhold, where a search parameter of FHIR tests exactly what they do.
+    Rows,
+    /// The elements that a role does not see: it takes `_elements` (R4 search.html#elements) in searches and reads.
+    Elements,
+    /// The types that a role does not see: it takes `_type` in `$everything` and `$export`.
+    Types,
 }
 
 /// What a caller is told who asks for a resource type or document of which its role sees nothing.

@@ -58,7 +58,7 @@ use crate::redact::transform::{Given, Secret};
 
 pub use self::body::{Answer, Ended};
 pub use self::capacity::Capacity;
-pub use self::endpoint::{Endpoint, PathPattern, PatternError, Serves, Unseen};
+pub use self::endpoint::{Endpoint, Narrows, PathPattern, PatternError, Serves, Unseen};
 pub use self::limits::Limits;
 pub use self::trace::RequestIds;
 
@@ -109,6 +109,8 @@ struct Decided {
     /// The FHIR interaction; `None` for a document.
     interaction: Option<Interaction>,
     step: Step,
+    /// The parameters that narrow the request on its way.
+    narrowing: Vec<(Box<str>, Box<str>)>,
     /// When the request came.
     now: Timestamp,
     permit: Permit,
@@ -283,15 +285,20 @@ async fn decide<B: Body<Data = Bytes>>(
         form: body.as_ref().filter(|_| wanted.is_search()).map(|form| &*form.bytes),
         if_none_exist: conditions.if_none_exist.as_deref(),
     };
+    let narrowing = match link {
+        Some(_) => Vec::new(),
+        None => narrowing(gateway, &endpoint, &permit, wanted.fhir()),
+    };
     let admission = match link {
         Some(link) => guard.follow(link),
-        None => guard.admit_within(reach, asked),
+        None => guard.admit_within(reach, &narrowing, asked),
     };
     let admission = admission.map_err(Refusal::Guard)?;
     Ok(Decided {
         caller: caller.name.clone(),
         interaction: wanted.fhir().cloned(),
         step,
+        narrowing,
         now: account.time,
         permit,
         admission,
@@ -458,6 +465,30 @@ fn role(gateway: &Gateway, endpoint: &Endpoint, caller: &Caller, fields: &Header
     role.cloned().ok_or(Refusal::Role)
 }
 
+/// The parameters that narrow a request on its way: to how far it reaches, and to what its role sees where the upstream can.
+fn narrowing(
+    gateway: &Gateway,
+    endpoint: &Endpoint,
+    permit: &Permit,
+    asked: Option<&Interaction>,
+) -> Vec<(Box<str>, Box<str>)> {
+    let Some(asked) = asked else { return Vec::new() };
+    let searches = asked.kind == Kind::SearchType;
+    let mut narrowing = permit.reach().filter(|_| searches).map(|reach| reach.narrowing().to_vec()).unwrap_or_default();
+    let of = asked.resource_type.as_deref().and_then(|of| gateway.definitions.resource(of));
+    if let (Some(of), Some(role)) = (of, gateway.policy.role(permit.role())) {
+        let role = if permit.reach().is_some() { role.bounded() } else { role };
+        if searches && endpoint.narrows.contains(&Narrows::Rows) {
+            narrowing.extend(role.narrowed_rows(&gateway.definitions, of));
+        }
+        if (searches || asked.kind == Kind::Read) && endpoint.narrows.contains(&Narrows::Elements) {
+            let elements = role.narrowed_elements(&gateway.definitions, of);
+            narrowing.extend(elements.map(|elements| ("_elements".into(), elements.into())));
+        }
+    }
+    narrowing
+}
+
 /// Where a caller reaches an endpoint, without a slash at the end.
 fn public_url(endpoint: &Endpoint, authority: &str, secure: bool) -> String {
     let url = match &endpoint.public_url {
@@ -501,6 +532,7 @@ impl Gateway {
             link_lifetime: self.limits.link_lifetime,
             page_parameters: &endpoint.page_parameters,
             declared: &endpoint.search_parameters,
+            takes_types: endpoint.narrows.contains(&Narrows::Types),
             most_count: self.limits.count,
         })
     }

@@ -334,7 +334,6 @@ impl Plan {
     }
 
     /// The tables, in the order in which they were reserved.
-    #[cfg(test)]
     pub(crate) fn tables(&self) -> &[Table] {
         &self.tables
     }

@@ -34,6 +34,7 @@ fn asks(view: &CheckedRole, target: &str) -> Result<Option<String>, GuardError> 
         link_lifetime: std::time::Duration::from_secs(60),
         page_parameters: &[],
         declared: &Declared::default(),
+        takes_types: false,
         most_count: 1000,
     };
     let path = CanonicalPath::parse(path).unwrap();

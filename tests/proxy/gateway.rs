@@ -19,7 +19,7 @@ use fieldgate::net::tls::{ServerTls, server_config};
 use fieldgate::net::upstream::{Upstream, UpstreamConfig};
 use fieldgate::policy::Policy;
 use fieldgate::proxy::server::Server;
-use fieldgate::proxy::{Capacity, Endpoint, Gateway, Limits, PathPattern, RequestIds, Serves, Unseen};
+use fieldgate::proxy::{Capacity, Endpoint, Gateway, Limits, Narrows, PathPattern, RequestIds, Serves, Unseen};
 use fieldgate::redact::transform::Secret;
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair, SanType};
@@ -78,6 +78,7 @@ pub(crate) struct Setup {
     /// The roles of each endpoint.
     pub(crate) roles: Vec<&'static str>,
     pub(crate) unseen: Unseen,
+    pub(crate) narrows: Vec<Narrows>,
 }
 
 impl Default for Setup {
@@ -93,6 +94,7 @@ impl Default for Setup {
             rules: String::new(),
             roles: vec!["desk", "billing", "clinician"],
             unseen: Unseen::Forbidden,
+            narrows: Vec::new(),
         }
     }
 }
@@ -202,7 +204,7 @@ impl Running {
 
 /// One generation of configuration.
 pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gateway {
-    let Setup { limits, upstream: more, rate, policy, declared, identity, rules, roles, unseen } = setup;
+    let Setup { limits, upstream: more, rate, policy, declared, identity, rules, roles, unseen, narrows } = setup;
     let callers = ["desk", "billing", "clinician", "both", "nobody"];
     let keys: String = callers
         .iter()
@@ -240,6 +242,7 @@ pub(crate) fn gateway(upstream: SocketAddr, setup: Setup, folder: &Path) -> Gate
             page_parameters: Vec::new(),
             search_parameters: declared.clone(),
             unseen,
+            narrows: narrows.clone(),
         })
     };
     let documents = vec![(PathPattern::parse("/v1/members/{id}").unwrap(), "member-record".into())];

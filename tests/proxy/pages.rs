@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fieldgate::proxy::Limits;
+use fieldgate::proxy::{Limits, Narrows};
 use serde_json::json;
 
 use crate::gateway::{Running, Setup};
@@ -69,4 +69,44 @@ async fn l18_a_page_link_ends_with_its_time() {
     reply.is_outcome(403, "forbidden");
     assert!(reply.text().contains("has ended"), "{}", reply.text());
     assert!(!upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_upstream_can_leave_out_it_is_asked_to_and_no_link_tells_of_it() {
+    let upstream = Upstream::choosing(|head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let target = head.split(' ').nth(1).unwrap();
+        let and = if target.contains('?') { "&" } else { "?" };
+        let next = format!("http://{host}{target}{and}_offset=2");
+        let page = json!({ "resourceType": "Bundle", "type": "searchset",
+            "link": [{ "relation": "next", "url": next }],
+            "entry": [{ "resource": { "resourceType": "Observation", "status": "final", "code": { "text": "seen" } } },
+                { "resource": { "resourceType": "Observation", "status": "preliminary", "code": { "text": CANARY } } }] });
+        (fhir(page.to_string()), Then::Close)
+    })
+    .await;
+    let narrows = vec![Narrows::Rows, Narrows::Elements];
+    let gateway = Running::start(upstream.address, Setup { narrows, ..Setup::default() }).await;
+    let reply = gateway.get("desk", "/fhir/Observation?code=x").await;
+    assert!(reply.text().contains("seen") && !reply.text().contains(CANARY), "what is not left out is withheld");
+    let link = reply.json()["link"][0]["url"].as_str().unwrap().to_owned();
+    assert!(!link.contains("status") && !link.contains("_elements"), "{link}");
+    let page = gateway.get("desk", link.strip_prefix("http://gw.example").unwrap()).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    gateway.get("desk", "/fhir/Observation/1").await;
+    gateway.get("desk", "/fhir/Patient/1?_elements=name,birthDate").await;
+    gateway.get("clinician", "/fhir/Observation?code=x").await;
+    let asked: Vec<String> =
+        upstream.requests().iter().map(|request| request.split(' ').nth(1).unwrap().replace("%2C", ",")).collect();
+    let own = "status=final&_elements=code,contained,id,meta,performer,status,subject";
+    assert_eq!(
+        asked,
+        [
+            format!("/fhir/Observation?code=x&_count=1000&{own}"),
+            format!("/fhir/Observation?code=x&_count=1000&_offset=2&{own}"),
+            "/fhir/Observation/1?_elements=code,contained,id,meta,performer,status,subject".to_owned(),
+            "/fhir/Patient/1?_elements=birthDate,contained,gender,id,link,meta,name".to_owned(),
+            "/fhir/Observation?code=x".to_owned(),
+        ]
+    );
 }
