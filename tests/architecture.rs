@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["app"],
+    &["app", "conformance"],
     &["config", "demo"],
     &["proxy", "admin"],
     &["guard"],
