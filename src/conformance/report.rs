@@ -71,6 +71,8 @@ pub(super) struct Tally {
     leaks: usize,
     findings: BTreeSet<Finding>,
     unjudged: Vec<String>,
+    /// How many probes showed an element that a plain reading shows as well.
+    shown_anyway: BTreeMap<String, usize>,
     pub(super) not_tried: BTreeSet<String>,
 }
 
@@ -83,6 +85,11 @@ impl Tally {
             self.leaks += 1;
             self.findings.extend(findings);
         }
+    }
+
+    /// Counts a probe that shows what a plain reading shows.
+    pub(super) fn shown_anyway(&mut self, element: &str) {
+        *self.shown_anyway.entry(element.to_owned()).or_default() += 1;
     }
 
     /// Counts a probe of which nothing can be said.
@@ -101,13 +108,18 @@ impl Report {
         let ways = WAYS.iter().filter(|way| picked.is_empty() || picked.contains(&way.row));
         let rows = ways.map(|way| {
             let tally = tallies.remove(&way.row).unwrap_or_default();
-            let probes = tally.held + tally.leaks + tally.unjudged.len();
+            let unjudged = tally.unjudged.len() + tally.shown_anyway.values().sum::<usize>();
+            let probes = tally.held + tally.leaks + unjudged;
+            let anyway = tally.shown_anyway.iter().map(|(element, probes)| {
+                format!("{element} is shown by {probes} of them, as by a plain reading: see L00 and L07")
+            });
+            let anyway: Vec<String> = anyway.collect();
             let failed = failed(way.control).filter(|_| way.inside.is_none());
             let verdict = match (tally.leaks, probes) {
                 (1.., _) => Verdict::Leak,
                 _ if failed.is_some() => Verdict::Inconclusive,
                 (_, 0) => Verdict::NotTried,
-                _ if !tally.unjudged.is_empty() => Verdict::Inconclusive,
+                _ if unjudged > 0 => Verdict::Inconclusive,
                 _ => Verdict::Held,
             };
             let notes = way.inside.or(failed).map(str::to_owned).into_iter();
@@ -119,7 +131,7 @@ impl Report {
                 held: tally.held,
                 leaks: tally.leaks,
                 findings: tally.findings.into_iter().map(|finding| (finding.request, finding.what)).collect(),
-                notes: notes.chain(tally.unjudged).chain(tally.not_tried).collect(),
+                notes: notes.chain(anyway).chain(tally.unjudged).chain(tally.not_tried).collect(),
             }
         });
         Self { rows: rows.collect(), requests }

@@ -37,6 +37,8 @@ pub(super) struct Suite<'a> {
     failed: BTreeMap<bool, &'static str>,
     /// Where resources were made by a request that should have found one.
     made: Vec<String>,
+    /// The row that is tried.
+    row: Row,
     progress: &'a mut (dyn FnMut(&str, usize) + Send),
 }
 
@@ -59,6 +61,7 @@ impl<'a> Suite<'a> {
             tallies: BTreeMap::new(),
             failed: BTreeMap::new(),
             made: Vec::new(),
+            row: Row(0),
             progress,
         }
     }
@@ -75,7 +78,7 @@ impl<'a> Suite<'a> {
         let row = Row(row);
         let picked = self.settings.rows.is_empty() || self.settings.rows.contains(&row);
         if picked {
-            (self.progress)(&row.to_string(), self.client.sent);
+            self.row = row;
         }
         picked
     }
@@ -119,8 +122,7 @@ impl<'a> Suite<'a> {
         let row = Row(row);
         match self.client.send(request).await {
             Ok(answer) => {
-                let findings = self.told(&answer, request);
-                self.tally(row).judged(findings);
+                self.judge(row, &[&answer], request);
                 Some(answer)
             }
             Err(why) => {
@@ -134,8 +136,8 @@ impl<'a> Suite<'a> {
     pub(super) async fn raw(&mut self, row: u8, message: &str, request: &Request) {
         match self.client.send_raw(message).await {
             Ok(read) => {
-                let findings = responses(&read.body).iter().flat_map(|answer| self.told(answer, request)).collect();
-                self.tally(Row(row)).judged(findings);
+                let answers = responses(&read.body);
+                self.judge(Row(row), &answers.iter().collect::<Vec<_>>(), request);
             }
             Err(why) => self.unanswered(Row(row), request, why),
         }
@@ -146,7 +148,9 @@ impl<'a> Suite<'a> {
         debug_assert!(request.from != From::Caller, "a stranger has no credentials");
         match self.client.send(request).await {
             Ok(answer) => {
-                let mut findings = self.told(&answer, request);
+                // Whatever a plain reading shows the caller, it is not for this one.
+                let hits = self.canaries.look(&answer, &request.said);
+                let mut findings: Vec<_> = hits.into_iter().map(|hit| self.finding(request, hit)).collect();
                 let shows = |(_, value): &(Box<str>, Box<str>)| stands_in(&answer, value);
                 let seen = self.spec.resources.iter().find(|resource| resource.shown.iter().any(shows));
                 if let Some(resource) = seen.filter(|_| findings.is_empty()) {
@@ -270,11 +274,26 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// What an answer tells that a plain reading did not. The element itself counts each time: it is what was to be found.
+    /// Counts a probe by what its answers tell. Where they show an element that a plain reading shows as well, it can't be
+    /// said whether this way would have led around a filter.
+    fn judge(&mut self, row: Row, answers: &[&Answer], request: &Request) {
+        let hits: BTreeSet<Hit> = answers.iter().flat_map(|answer| self.canaries.look(answer, &request.said)).collect();
+        let (known, new): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| self.known.contains(hit));
+        let findings: Vec<_> = new.into_iter().map(|hit| self.finding(request, hit)).collect();
+        let mut plain = known.iter().filter(|(_, place)| matches!(place, Place::Element | Place::Bundled | Place::Text));
+        match plain.next().filter(|_| findings.is_empty()) {
+            Some((canary, _)) => {
+                let element = self.canaries.element(*canary);
+                self.tally(row).shown_anyway(element);
+            }
+            None => self.tally(row).judged(findings),
+        }
+    }
+
+    /// What an answer tells that a plain reading did not.
     fn told(&self, answer: &Answer, request: &Request) -> Vec<Finding> {
         let hits = self.canaries.look(answer, &request.said);
-        let is_new = |hit: &Hit| matches!(hit.1, Place::Element | Place::Bundled) || !self.known.contains(hit);
-        hits.into_iter().filter(is_new).map(|hit| self.finding(request, hit)).collect()
+        hits.into_iter().filter(|hit| !self.known.contains(hit)).map(|hit| self.finding(request, hit)).collect()
     }
 
     fn finding(&self, request: &Request, (canary, place): Hit) -> Finding {
@@ -297,11 +316,12 @@ impl<'a> Suite<'a> {
     }
 
     fn tally(&mut self, row: Row) -> &mut Tally {
+        (self.progress)(&self.row.to_string(), self.client.sent);
         self.tallies.entry(row).or_default()
     }
 }
 
-/// The rows that can be tried at all, in order.
+/// The rows, in order.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
     WAYS.iter().map(|way| way.row)
 }

@@ -173,10 +173,11 @@ pub(super) async fn l18(suite: &mut Suite<'_>) {
         let of_type = |guess: &&Guess<'_>| guess.resource.name == of && guess.by.mapping != Mapping::Composite;
         for guess in all.iter().filter(of_type).take(ON_A_PAGE) {
             let added = format!("&{}={{value}}", guess.by.code);
-            for more in more(path, query, &added) {
+            for more in more(path, query) {
                 let pages = guess.fillings.map(|with| {
                     let mut request = Request::get(&added, &with);
-                    request.told = format!("{} (added to the link of a next page of {of})", request.told);
+                    let said = request.told.trim_start_matches("GET &").to_owned();
+                    request.told = format!("GET the next page of {of}, with {said}");
                     request.target = more(&request.target);
                     request
                 });
@@ -224,7 +225,7 @@ fn altered(part: &str) -> String {
 type Adds = Box<dyn Fn(&str) -> String + Send + Sync>;
 
 /// The ways to add a parameter to a page's link: behind it, and within what it keeps encoded.
-fn more(path: &str, query: &str, _: &str) -> Vec<Adds> {
+fn more(path: &str, query: &str) -> Vec<Adds> {
     let link = format!("{path}?{query}");
     let mut ways: Vec<Adds> = vec![Box::new(move |added| format!("{link}{added}"))];
     for part in query.split('&') {
