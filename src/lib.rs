@@ -4,7 +4,7 @@
 //! holds the sources to it. A response flows one way through them: `proxy` tells that story top to bottom.
 //!
 //! ```text
-//! main → cli → app, conformance → config
+//! main → cli → app, conformance → config, demo
 //! proxy   admin                    never each other
 //! guard
 //! policy  audit  access

@@ -159,6 +159,18 @@ fn the_redaction_core_knows_neither_fhir_nor_http() {
 }
 
 #[test]
+fn the_conformance_suite_knows_nothing_of_the_gateway_that_it_judges() {
+    let known = ["conformance", "config", "fhir", "net", "policy"];
+    for (module, path, code) in modules().iter().filter(|(module, ..)| module == "conformance") {
+        let more: Vec<_> = imports(code).into_iter().filter(|import| !known.contains(&import.as_str())).collect();
+        assert!(more.is_empty(), "{} of {module} imports {more:?}", path.display());
+        // Of a policy it takes what mistakes in files look like, and nothing that decides.
+        let decides = code.lines().filter(|line| line.contains("crate::policy")).find(|line| !line.contains("Finding"));
+        assert_eq!(decides, None, "{}", path.display());
+    }
+}
+
+#[test]
 fn unsafe_code_stands_in_one_file_at_most() {
     for (_, path, code) in modules() {
         let allowed = path.ends_with("json/simd.rs");

@@ -32,6 +32,8 @@ const MOST_DECODED: u64 = 64 << 20;
 /// How often a server may ask to be asked again later, and for how long it is waited then.
 const PATIENCE: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a connection is listened to after the last that came on it.
+const QUIET: Duration = Duration::from_millis(300);
 /// How many codings on top of each other are undone.
 const LAYERS: usize = 3;
 
@@ -226,16 +228,17 @@ impl Client {
             stream.write_all(message.as_bytes()).await.map_err(|_| NoAnswer::Closed)?;
             stream.flush().await.map_err(|_| NoAnswer::Closed)?;
             let (mut read, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
-            let quiet = (self.timeout / 4).min(Duration::from_secs(1));
             while read.len() < MOST_BYTES {
-                match tokio::time::timeout(quiet, stream.read(&mut piece)).await {
+                // The first response may take its time; what follows it is there with it or soon after.
+                let patience = if read.is_empty() { self.timeout } else { QUIET };
+                match tokio::time::timeout(patience, stream.read(&mut piece)).await {
                     Ok(Ok(count)) if count > 0 => read.extend_from_slice(piece.get(..count).unwrap_or_default()),
                     _ => break,
                 }
             }
             if read.is_empty() { Err(NoAnswer::Closed) } else { Ok(read) }
         };
-        let read = tokio::time::timeout(self.timeout, whole).await.map_err(|_| NoAnswer::TimedOut)??;
+        let read = tokio::time::timeout(self.timeout * 2, whole).await.map_err(|_| NoAnswer::TimedOut)??;
         let text = String::from_utf8_lossy(read.get(..16).unwrap_or(&read)).into_owned();
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
         Ok(Answer { status, length: read.len(), body: read, ..Answer::default() })

@@ -34,6 +34,11 @@ const VOLATILE: [&str; 18] = [
 /// Header fields of which only that they are there is steady.
 const THERE: [&str; 6] = ["content-location", "etag", "last-modified", "link", "location", "set-cookie"];
 
+/// What is shorter than this is known by what stands around it.
+const SURE: usize = 4;
+const AROUND: [(&str, &str); 8] =
+    [("/", ""), ("%2F", ""), ("=", ""), ("%3D", ""), ("\"", "\""), (" ", ""), ("'", "'"), ("|", "")];
+
 /// What stands in place of what was asked.
 const ASKED: &str = "¤";
 
@@ -178,6 +183,11 @@ impl Asked {
     fn of(request: &Request) -> Self {
         let mut forms = Vec::new();
         for said in &request.said {
+            // A short id can stand anywhere by chance, so it is known by what stands around it.
+            if said.len() < SURE {
+                forms.extend(AROUND.map(|(before, after)| format!("{before}{said}{after}")));
+                continue;
+            }
             let quoted = Value::String(said.clone()).to_string();
             forms.extend([
                 said.clone(),

@@ -155,7 +155,7 @@ impl Request {
         if !with.element.is_empty() {
             self.said.push(with.value.to_owned());
             self.said.push(search_text(with.value));
-        } else if with.id.len() > 2 {
+        } else if !with.id.is_empty() {
             self.said.push(with.id.to_owned());
         }
     }
