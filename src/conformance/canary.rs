@@ -108,5 +108,6 @@ impl<'a> Canaries<'a> {
 /// Whether a text stands in an answer's body, however it is written there.
 pub(super) fn stands_in(answer: &Answer, value: &str) -> bool {
     let (needles, text) = (Needles::of(value), String::from_utf8_lossy(&answer.body));
-    forms(&text).iter().any(|form| needles.stand_in(form)) || wide(&answer.body).iter().any(|text| needles.stand_in(text))
+    forms(&text).iter().any(|form| needles.stand_in(form))
+        || wide(&answer.body).iter().any(|text| needles.stand_in(text))
 }

@@ -83,7 +83,9 @@ pub(super) enum NoAnswer {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The target is no address of an API.
-    #[error("the target must be http or https with a host and a path, without user, query and fragment: https://gateway.example/fhir")]
+    #[error(
+        "the target must be http or https with a host and a path, without user, query and fragment: https://gateway.example/fhir"
+    )]
     Url,
     /// A certificate, key or authority can't be used.
     #[error(transparent)]
@@ -166,9 +168,10 @@ impl Client {
 
     /// The caller's own header fields, for a request that is written by hand.
     pub(super) fn fields(&self) -> String {
-        let lines = self.headers.iter().map(|(name, value)| {
-            format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()))
-        });
+        let lines = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
         lines.collect()
     }
 
@@ -292,7 +295,8 @@ fn listed(fields: &HeaderMap) -> Vec<(String, Vec<u8>)> {
 /// The body with its codings undone, those too that nobody has named. What can't be decoded stays as it came.
 fn decoded(headers: &HeaderMap, mut body: Bytes) -> Vec<u8> {
     let named = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let named: Vec<String> = named.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
+    let named: Vec<String> =
+        named.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect();
     for name in named.iter().rev() {
         if let Some(inner) = undone(name, &body) {
             body = inner;
@@ -316,7 +320,8 @@ fn undone(name: &str, body: &Bytes) -> Option<Bytes> {
         let zlib = flate2::read::ZlibDecoder::new(&body[..]).take(MOST_DECODED).read_to_end(&mut out);
         if zlib.is_err() && out.is_empty() {
             // Some servers leave the wrapping out (RFC 9110, section 8.4.1.2).
-            let _: io::Result<usize> = flate2::read::DeflateDecoder::new(&body[..]).take(MOST_DECODED).read_to_end(&mut out);
+            let _: io::Result<usize> =
+                flate2::read::DeflateDecoder::new(&body[..]).take(MOST_DECODED).read_to_end(&mut out);
         }
         return (!out.is_empty()).then(|| out.into());
     }

@@ -73,7 +73,11 @@ impl<'a> Filling<'a> {
     }
 
     fn told(&self, template: &str) -> String {
-        if self.element.is_empty() { template.to_owned() } else { template.replace("{value}", &format!("{{{}}}", self.element)) }
+        if self.element.is_empty() {
+            template.to_owned()
+        } else {
+            template.replace("{value}", &format!("{{{}}}", self.element))
+        }
     }
 }
 

@@ -4,15 +4,17 @@
 //! very ones that must not be seen, and the headers hold credentials, so neither reaches a message, and a credential is
 //! named by where it is and never written into the file.
 
+mod file;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use crate::config::{self, Entries};
+use self::file::{Existence, File, HeaderSource, ResourceText, WithheldText};
+use crate::config;
 use crate::fhir::interaction::is_id;
 use crate::fhir::{Definitions, TypeId, suggest};
 use crate::policy::{Finding, Position};
@@ -80,60 +82,11 @@ pub struct Credentials {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    version: Spanned<u32>,
-    #[serde(default)]
-    headers: Entries<HeaderSource>,
-    #[serde(default)]
-    ca: Option<PathBuf>,
-    #[serde(default)]
-    certificate: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    key: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    allow: Vec<Allowed>,
-    resources: Entries<ResourceText>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ResourceText {
-    #[serde(default)]
-    existence: Existence,
-    #[serde(default)]
-    shown: Entries<String>,
-    #[serde(default)]
-    withheld: Entries<WithheldText>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Existence {
-    #[default]
-    Shown,
-    Withheld,
-}
-
-#[derive(Debug)]
-struct WithheldText {
-    value: String,
-    wrong: Option<String>,
-}
-
 #[derive(Debug)]
 struct HeaderText {
     name: HeaderName,
     source: HeaderSource,
     at: Position,
-}
-
-#[derive(Debug)]
-enum HeaderSource {
-    /// Text in which `${NAME}` stands for the environment's.
-    Text(String),
-    File(PathBuf),
 }
 
 impl Spec {
@@ -145,7 +98,7 @@ impl Spec {
         let name: Box<str> = path.display().to_string().into();
         let file: File = serde_saphyr::from_str(text).map_err(|error| {
             let mut finding = config::mistake(&name, &error);
-            finding.message = without_values(&finding.message).into();
+            finding.message = file::without_values(&finding.message).into();
             vec![finding]
         })?;
         let mut reader = Reader { file: name.clone(), definitions, mistakes: Vec::new() };
@@ -238,7 +191,11 @@ impl Reader<'_> {
         };
         if SECRET.contains(&name.as_str()) && matches!(&source, HeaderSource::Text(text) if !text.contains("${")) {
             let suggestion = "write \"Bearer ${NAME}\" and set NAME in the environment, or { file: FILE }";
-            self.mistake(key, format!("the value of {name} is a secret and must not stand here"), Some(suggestion.into()));
+            self.mistake(
+                key,
+                format!("the value of {name} is a secret and must not stand here"),
+                Some(suggestion.into()),
+            );
         }
         Some(HeaderText { name, source, at: config::position(key.referenced) })
     }
@@ -353,15 +310,6 @@ fn is_within(part: &str, whole: &str) -> bool {
     whole.to_lowercase().contains(&part.to_lowercase())
 }
 
-/// A message of the YAML reader's without the value that it is about.
-fn without_values(message: &str) -> String {
-    let parts: Vec<&str> = message.split('"').collect();
-    match (parts.first(), parts.last()) {
-        (Some(first), Some(last)) if parts.len() > 2 => format!("{first}…{last}"),
-        _ => message.to_owned(),
-    }
-}
-
 fn fill(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
@@ -379,83 +327,4 @@ fn from_file(path: &Path, name: &HeaderName) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
     let value = text.split_once(':').filter(|(field, _)| field.eq_ignore_ascii_case(name.as_str()));
     Ok(value.map_or(text.as_str(), |(_, value)| value).to_owned())
-}
-
-impl<'de> Deserialize<'de> for HeaderSource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct InFile {
-            file: PathBuf,
-        }
-        one_of(deserializer, "text such as \"Bearer ${NAME}\", or { file: FILE }", Self::Text, |at: InFile| {
-            Self::File(at.file)
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for WithheldText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Whole {
-            value: String,
-            #[serde(default)]
-            wrong: Option<String>,
-        }
-        let alone = |value| Self { value, wrong: None };
-        one_of(deserializer, "a value, in quotes if it is a number, or { value: …, wrong: … }", alone, |whole: Whole| {
-            Self { value: whole.value, wrong: whole.wrong }
-        })
-    }
-}
-
-/// Reads what is written as text alone or as a map.
-fn one_of<'de, D: Deserializer<'de>, M: Deserialize<'de>, T>(
-    deserializer: D,
-    expected: &'static str,
-    text: impl FnOnce(String) -> T,
-    map: impl FnOnce(M) -> T,
-) -> Result<T, D::Error> {
-    struct Either<M, A, B>(&'static str, A, B, std::marker::PhantomData<M>);
-
-    impl<'de, M: Deserialize<'de>, T, A: FnOnce(String) -> T, B: FnOnce(M) -> T> Visitor<'de> for Either<M, A, B> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-
-        fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
-            Ok((self.1)(value.to_owned()))
-        }
-
-        fn visit_map<V: MapAccess<'de>>(self, map: V) -> Result<T, V::Error> {
-            Ok((self.2)(M::deserialize(de::value::MapAccessDeserializer::new(map))?))
-        }
-
-        // Neither the number nor what it was meant to be is repeated.
-        fn visit_seq<V: de::SeqAccess<'de>>(self, mut list: V) -> Result<T, V::Error> {
-            while list.next_element::<IgnoredAny>()?.is_some() {}
-            Err(de::Error::invalid_type(de::Unexpected::Seq, &self))
-        }
-
-        fn visit_bool<E: de::Error>(self, _: bool) -> Result<T, E> {
-            Err(E::invalid_type(de::Unexpected::Other("a boolean"), &self))
-        }
-
-        fn visit_i64<E: de::Error>(self, _: i64) -> Result<T, E> {
-            Err(E::invalid_type(de::Unexpected::Other("a number"), &self))
-        }
-
-        fn visit_u64<E: de::Error>(self, _: u64) -> Result<T, E> {
-            Err(E::invalid_type(de::Unexpected::Other("a number"), &self))
-        }
-
-        fn visit_f64<E: de::Error>(self, _: f64) -> Result<T, E> {
-            Err(E::invalid_type(de::Unexpected::Other("a number"), &self))
-        }
-    }
-
-    deserializer.deserialize_any(Either(expected, text, map, std::marker::PhantomData))
 }

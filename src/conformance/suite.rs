@@ -178,12 +178,16 @@ impl<'a> Suite<'a> {
                 Ok(asked) => asked,
                 Err(why) => return self.unanswered(row, &right, why),
             };
-            let by_itself = first.iter().zip(&second).flat_map(|(one, other)| one.differences(other)).collect::<BTreeSet<_>>();
+            let by_itself =
+                first.iter().zip(&second).flat_map(|(one, other)| one.differences(other)).collect::<BTreeSet<_>>();
             differ.retain(|difference| again.contains(difference) && !by_itself.contains(difference));
         }
         if !differ.is_empty() {
             let by = differ.iter().map(Difference::told).collect::<Vec<_>>().join(", ");
-            findings.push(Finding { request: right.told.clone(), what: format!("a right and a wrong value are told apart by {by}") });
+            findings.push(Finding {
+                request: right.told.clone(),
+                what: format!("a right and a wrong value are told apart by {by}"),
+            });
         }
         let tally = self.tally(row);
         if varied && findings.is_empty() {
@@ -280,7 +284,8 @@ impl<'a> Suite<'a> {
         let hits: BTreeSet<Hit> = answers.iter().flat_map(|answer| self.canaries.look(answer, &request.said)).collect();
         let (known, new): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| self.known.contains(hit));
         let findings: Vec<_> = new.into_iter().map(|hit| self.finding(request, hit)).collect();
-        let mut plain = known.iter().filter(|(_, place)| matches!(place, Place::Element | Place::Bundled | Place::Text));
+        let mut plain =
+            known.iter().filter(|(_, place)| matches!(place, Place::Element | Place::Bundled | Place::Text));
         match plain.next().filter(|_| findings.is_empty()) {
             Some((canary, _)) => {
                 let element = self.canaries.element(*canary);

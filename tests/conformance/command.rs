@@ -27,24 +27,67 @@ fn told(text: &str) -> (Option<i32>, String) {
 #[test]
 fn a_mistake_of_the_spec_is_told_with_its_place_and_what_was_meant() {
     for (text, expected) in [
-        (format!("{HEAD}    witheld: {{ birthDate: 1970-01-09 }}\n"), "spec:5:5: unknown field `witheld`, expected one of existence, shown, withheld: did you mean withheld?"),
-        (format!("{HEAD}    withheld: {{ brithDate: 1970-01-09 }}\n"), "spec:5:17: Patient has no element brithDate: did you mean birthDate?"),
-        (format!("{HEAD}    withheld: {{ name.gven: Augusta }}\n"), "spec:5:17: Patient has no element name.gven: did you mean name.given?"),
-        (format!("{HEAD}    withheld: {{ Patient.birthDate: 1970-01-09 }}\n"), "write birthDate, the type stands above"),
+        (
+            format!("{HEAD}    witheld: {{ birthDate: 1970-01-09 }}\n"),
+            "spec:5:5: unknown field `witheld`, expected one of existence, shown, withheld: did you mean withheld?",
+        ),
+        (
+            format!("{HEAD}    withheld: {{ brithDate: 1970-01-09 }}\n"),
+            "spec:5:17: Patient has no element brithDate: did you mean birthDate?",
+        ),
+        (
+            format!("{HEAD}    withheld: {{ name.gven: Augusta }}\n"),
+            "spec:5:17: Patient has no element name.gven: did you mean name.given?",
+        ),
+        (
+            format!("{HEAD}    withheld: {{ Patient.birthDate: 1970-01-09 }}\n"),
+            "write birthDate, the type stands above",
+        ),
         (format!("{HEAD}    withheld: {{ gender: x }}\n"), "spec:5:17: a value of fewer than 3 characters"),
-        (format!("{HEAD}    withheld: {{ name.family: Lovelace }}\n"), "spec:5:17: the value stands in what must be seen as well"),
-        (format!("{HEAD}    withheld: {{ birthDate: {{ value: 1970-01-09, wrong: 1970-01-09 }} }}\n"), "spec:5:17: wrong must be another value"),
+        (
+            format!("{HEAD}    withheld: {{ name.family: Lovelace }}\n"),
+            "spec:5:17: the value stands in what must be seen as well",
+        ),
+        (
+            format!("{HEAD}    withheld: {{ birthDate: {{ value: 1970-01-09, wrong: 1970-01-09 }} }}\n"),
+            "spec:5:17: wrong must be another value",
+        ),
         (format!("{HEAD}    withheld: {{ birthDate: 19700109 }}\n"), "in quotes if it is a number"),
-        (format!("{HEAD}    withheld: {{ birthDate: [1970-01-09] }}\n"), "expected a value, in quotes if it is a number"),
+        (
+            format!("{HEAD}    withheld: {{ birthDate: [1970-01-09] }}\n"),
+            "expected a value, in quotes if it is a number",
+        ),
         (HEAD.to_owned(), "spec:1:1: nothing is withheld: name elements that the caller must not see"),
-        ("version: 1\nresources:\n  Patient/p1: { withheld: { birthDate: 1970-01-09 } }\n".to_owned(), "spec:1:1: no resource has shown"),
+        (
+            "version: 1\nresources:\n  Patient/p1: { withheld: { birthDate: 1970-01-09 } }\n".to_owned(),
+            "spec:1:1: no resource has shown",
+        ),
         (HEAD.replace("Patient/", "Patent/"), "spec:3:3: unknown resource type Patent: did you mean Patient?"),
-        (HEAD.replace("Patient/p1", "Patient"), "spec:3:3: this is no resource: write its type and its id: Patient/123"),
+        (
+            HEAD.replace("Patient/p1", "Patient"),
+            "spec:3:3: this is no resource: write its type and its id: Patient/123",
+        ),
         (HEAD.replace("p1", "p_1"), "spec:3:3: what follows the / is no id"),
-        (HEAD.replace("version: 1", "version: 2"), "spec:1:10: this version of the spec is not known: write version: 1"),
-        (format!("headers: {{ Authorization: Bearer abc }}\n{HEAD}"), "spec:1:12: the value of authorization is a secret and must not stand here"),
-        (format!("headers: {{ Authorization: {{ file: nowhere.header }} }}\n{HEAD}    withheld: {{ birthDate: 1970-01-09 }}\n"), "spec:1:12: authorization: "),
-        (format!("headers: {{ Authorization: \"Bearer ${{NO_SUCH_NAME}}\" }}\n{HEAD}    withheld: {{ birthDate: 1970-01-09 }}\n"), "spec:1:12: authorization: the environment has no NO_SUCH_NAME"),
+        (
+            HEAD.replace("version: 1", "version: 2"),
+            "spec:1:10: this version of the spec is not known: write version: 1",
+        ),
+        (
+            format!("headers: {{ Authorization: Bearer abc }}\n{HEAD}"),
+            "spec:1:12: the value of authorization is a secret and must not stand here",
+        ),
+        (
+            format!(
+                "headers: {{ Authorization: {{ file: nowhere.header }} }}\n{HEAD}    withheld: {{ birthDate: 1970-01-09 }}\n"
+            ),
+            "spec:1:12: authorization: ",
+        ),
+        (
+            format!(
+                "headers: {{ Authorization: \"Bearer ${{NO_SUCH_NAME}}\" }}\n{HEAD}    withheld: {{ birthDate: 1970-01-09 }}\n"
+            ),
+            "spec:1:12: authorization: the environment has no NO_SUCH_NAME",
+        ),
         (format!("certificate: x.pem\n{HEAD}"), "spec:1:14: certificate and key go together: give both or none"),
         (format!("allow: [write]\n{HEAD}"), "spec:1:9: unknown variant `write`"),
     ] {
@@ -59,7 +102,8 @@ fn a_mistake_of_the_spec_is_told_with_its_place_and_what_was_meant() {
 
 #[test]
 fn every_mistake_is_told_at_once() {
-    let (_, said) = told(&format!("{HEAD}    withheld: {{ brithDate: 1970-01-09, adress: Somewhere }}\n  Patent/1: {{}}\n"));
+    let (_, said) =
+        told(&format!("{HEAD}    withheld: {{ brithDate: 1970-01-09, adress: Somewhere }}\n  Patent/1: {{}}\n"));
     assert_eq!(said.matches("error: spec:").count(), 4, "{said}");
 }
 

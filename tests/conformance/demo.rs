@@ -47,7 +47,8 @@ impl Demo {
     }
 
     fn hold(&self, target: &str) -> (Option<i32>, Value) {
-        let arguments = ["conformance", "--rate", "100000", "--timeout", "2", "--json", "--target", target, "--spec", &self.spec()];
+        let arguments =
+            ["conformance", "--rate", "100000", "--timeout", "2", "--json", "--target", target, "--spec", &self.spec()];
         let output = process::run(&arguments);
         let told = String::from_utf8(output.stdout).unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -86,7 +87,17 @@ fn the_gateway_holds_and_what_is_behind_it_does_not() {
 fn a_table_is_for_people_and_rows_can_be_picked() {
     let demo = Demo::start();
     let output = process::run(&[
-        "conformance", "--rate", "100000", "--target", &demo.upstream, "--spec", &demo.spec(), "--row", "L10", "--row", "l12",
+        "conformance",
+        "--rate",
+        "100000",
+        "--target",
+        &demo.upstream,
+        "--spec",
+        &demo.spec(),
+        "--row",
+        "L10",
+        "--row",
+        "l12",
     ]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));

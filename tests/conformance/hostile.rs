@@ -45,9 +45,39 @@ fn quick() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_is_found_and_no_other_is_called_a_leak() {
     let ways = [
-        "L00", "L01", "L02", "L03", "L04", "L05", "L06", "L07", "L08", "L09", "L10", "L10 prefix", "L10 missing", "L10 status",
-        "L11", "L11 has", "L11 filter", "L12", "L13", "L14", "L15", "L17", "L18", "L19", "L20", "L21", "L23", "L24",
-        "L24 trailer", "L25", "L29", "L29 twice", "L33",
+        "L00",
+        "L01",
+        "L02",
+        "L03",
+        "L04",
+        "L05",
+        "L06",
+        "L07",
+        "L08",
+        "L09",
+        "L10",
+        "L10 prefix",
+        "L10 missing",
+        "L10 status",
+        "L11",
+        "L11 has",
+        "L11 filter",
+        "L12",
+        "L13",
+        "L14",
+        "L15",
+        "L17",
+        "L18",
+        "L19",
+        "L20",
+        "L21",
+        "L23",
+        "L24",
+        "L24 trailer",
+        "L25",
+        "L29",
+        "L29 twice",
+        "L33",
     ];
     let quick = quick();
     for way in ways {
@@ -78,7 +108,11 @@ async fn what_the_spec_must_allow_is_found_where_it_does() {
         let report = hold(&server, "", &settings(&rows)).await;
         assert_eq!(leaking(&report), [""; 0], "{way} is not tried unless it is allowed");
         let row = report.rows().iter().find(|row| row.row.to_string() == way).unwrap();
-        assert!(row.verdict == Verdict::NotTried && row.notes.iter().any(|note| note.contains(allow)), "{:?}", row.notes);
+        assert!(
+            row.verdict == Verdict::NotTried && row.notes.iter().any(|note| note.contains(allow)),
+            "{:?}",
+            row.notes
+        );
     }
 }
 
@@ -94,7 +128,9 @@ async fn a_server_that_filters_is_held_and_nothing_that_could_change_it_is_sent(
         let path = target.split(['?', ' ']).next().unwrap();
         let reads = match method {
             "GET" | "HEAD" | "get" => true,
-            "POST" => path.ends_with("/_search") || path.contains("/$") || (path.is_empty() && !target.contains("\"PUT\"")),
+            "POST" => {
+                path.ends_with("/_search") || path.contains("/$") || (path.is_empty() && !target.contains("\"PUT\""))
+            }
             _ => false,
         };
         assert!(reads, "{request}");

@@ -60,7 +60,14 @@ pub async fn start(way: &'static str) -> Server {
                     let asked = Asked {
                         way,
                         base,
-                        target: head.uri.path_and_query().unwrap().as_str().strip_prefix("/fhir").unwrap_or("-").to_owned(),
+                        target: head
+                            .uri
+                            .path_and_query()
+                            .unwrap()
+                            .as_str()
+                            .strip_prefix("/fhir")
+                            .unwrap_or("-")
+                            .to_owned(),
                         method: head.method,
                         headers: head.headers,
                         form: String::from_utf8_lossy(&form).into_owned(),
@@ -150,7 +157,8 @@ impl Asked {
             ("GET", "/Patient?_id=p1") => {
                 let mut found = bundle(&[self.patient()]);
                 if self.is("L08") {
-                    found["link"] = json!([{ "relation": "self", "url": format!("{}/Patient?birthdate={BORN}", self.base) }]);
+                    found["link"] =
+                        json!([{ "relation": "self", "url": format!("{}/Patient?birthdate={BORN}", self.base) }]);
                 }
                 self.json(&found)
             }
@@ -177,7 +185,9 @@ impl Asked {
             "L10" => is_right("/Patient?_id=p1&birthdate={}"),
             "L10 prefix" => is_right("/Patient?_id=p1&birthdate=ge{}"),
             "L10 missing" if target == "/Patient?_id=p1&birthdate:missing=true" => Some(self.json(&bundle(&[]))),
-            "L10 status" if self.asks("/Patient?birthdate={}") => Some(self.refusal(StatusCode::BAD_REQUEST, "not for you")),
+            "L10 status" if self.asks("/Patient?birthdate={}") => {
+                Some(self.refusal(StatusCode::BAD_REQUEST, "not for you"))
+            }
             "L11" => is_right("/Condition?patient:Patient.birthdate={}"),
             "L11 has" => is_right("/Organization?_has:Patient:organization:birthdate={}"),
             "L11 filter" => is_right("/Patient?_filter=birthdate%20eq%20%22{}%22"),
@@ -250,8 +260,12 @@ impl Asked {
 
     fn json(&self, document: &Value) -> Response<Body> {
         let mut text = document.to_string();
-        if self.is("L29 twice") {
-            text = text.replacen('{', &format!("{{\"birthDate\":\"{BORN}\","), 1).replacen("\"id\"", "\"birthDate\":\"\",\"id\"", 1);
+        if self.is("L29 twice") && self.has("authorization", TOKEN) {
+            text = text.replacen('{', &format!("{{\"birthDate\":\"{BORN}\","), 1).replacen(
+                "\"id\"",
+                "\"birthDate\":\"\",\"id\"",
+                1,
+            );
         }
         let mut answer = Response::new(whole(text));
         answer.headers_mut().insert("content-type", HeaderValue::from_static("application/fhir+json"));

@@ -14,25 +14,37 @@ pub(super) fn front_desk(people: &Population, patient: &str) -> Option<String> {
             .iter()
             .any(|at| resource.pointer(at).and_then(Value::as_str).is_some_and(|of| of.ends_with(patient)))
     };
-    let social_security = record.get("identifier")?.as_array()?.iter().find(|one| {
-        one.pointer("/type/coding/0/code").is_some_and(|code| code == "SS")
-    })?;
+    let social_security = record
+        .get("identifier")?
+        .as_array()?
+        .iter()
+        .find(|one| one.pointer("/type/coding/0/code").is_some_and(|code| code == "SS"))?;
     let mut spec = String::from(HEAD);
-    resource(&mut spec, record, None, &[("name.family", record.pointer("/name/0/family")?)], &[
-        ("birthDate", record.get("birthDate")?, "1901-02-03"),
-        ("identifier.value", social_security.get("value")?, "999-99-9999"),
-        ("telecom.value", record.pointer("/telecom/0/value")?, "(999) 555-0199"),
-        ("address.line", record.pointer("/address/0/line/0")?, "999 Nowhere Street"),
-    ])?;
+    resource(
+        &mut spec,
+        record,
+        None,
+        &[("name.family", record.pointer("/name/0/family")?)],
+        &[
+            ("birthDate", record.get("birthDate")?, "1901-02-03"),
+            ("identifier.value", social_security.get("value")?, "999-99-9999"),
+            ("telecom.value", record.pointer("/telecom/0/value")?, "(999) 555-0199"),
+            ("address.line", record.pointer("/address/0/line/0")?, "999 Nowhere Street"),
+        ],
+    )?;
     // Of any patient: the one that shows well may come for nothing.
     let is_seen = |one: &&Value| {
         let label = one.pointer("/meta/security/0/code");
         one.get("description").is_some() && label.is_none_or(|code| code == "N")
     };
     let appointment = people.of_type("Appointment").find(is_seen)?;
-    resource(&mut spec, appointment, None, &[("start", appointment.get("start")?)], &[
-        ("description", appointment.get("description")?, "Nothing at all"),
-    ])?;
+    resource(
+        &mut spec,
+        appointment,
+        None,
+        &[("start", appointment.get("start")?)],
+        &[("description", appointment.get("description")?, "Nothing at all")],
+    )?;
     let why = "The front desk sees no Condition at all.";
     let condition = people.of_type("Condition").find(is_patients).or_else(|| people.of_type("Condition").next())?;
     resource(&mut spec, condition, Some(why), &[], &[("code.text", condition.pointer("/code/text")?, "Boredom")])?;

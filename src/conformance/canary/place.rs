@@ -144,7 +144,8 @@ impl Walk<'_, '_, '_> {
         if !name.is_empty() {
             let of = self.canaries.definitions.resource(&name);
             let bundled = at.bundled || !at.name.is_empty();
-            here = At { of, name, id: text("id"), path: String::new(), bundled, through: at.through, depth: here.depth };
+            here =
+                At { of, name, id: text("id"), path: String::new(), bundled, through: at.through, depth: here.depth };
         }
         for (name, value) in members {
             self.leaf(name, &here);
@@ -211,7 +212,9 @@ impl Walk<'_, '_, '_> {
         let own = if at.bundled { Place::Bundled } else { Place::Element };
         match at.of {
             Some(of) if of == canary.resource.of && canary.path == at.path => own,
-            Some(of) if of == canary.resource.of && self.plain(of, canary.path) == self.plain(of, &at.path) => Place::Choice,
+            Some(of) if of == canary.resource.of && self.plain(of, canary.path) == self.plain(of, &at.path) => {
+                Place::Choice
+            }
             _ => Place::Copy,
         }
     }

@@ -20,7 +20,18 @@ const ENCODED: usize = 8;
 const UNFOLDED: u64 = 1 << 20;
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 /// The forms of one value, in lower case.
@@ -84,7 +95,11 @@ fn dates(value: &str) -> Vec<String> {
     if let Some(name) = MONTHS.get(number.wrapping_sub(1)) {
         let short = name.get(..3).unwrap_or(name);
         for name in [name, short] {
-            forms.extend([format!("{name} {plain}, {year}"), format!("{day} {name} {year}"), format!("{plain} {name} {year}")]);
+            forms.extend([
+                format!("{name} {plain}, {year}"),
+                format!("{day} {name} {year}"),
+                format!("{plain} {name} {year}"),
+            ]);
         }
     }
     forms
@@ -132,7 +147,9 @@ fn unescaped(text: &str, start: &str, end: char) -> String {
         }
     }
     out.push_str(rest);
-    for (entity, character) in [("&amp;", "&"), ("&quot;", "\""), ("&apos;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")] {
+    for (entity, character) in
+        [("&amp;", "&"), ("&quot;", "\""), ("&apos;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " ")]
+    {
         if out.contains(entity) {
             out = out.replace(entity, character);
         }

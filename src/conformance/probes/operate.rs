@@ -44,7 +44,11 @@ pub(super) async fn l16(suite: &mut Suite<'_>) {
             .map(|(value, with)| {
                 let criteria = format!("_id={}&{code}={}", guess.resource.id, encoded(&search_text(value)));
                 let told = format!("_id={{id}}&{code}={{{}}}", guess.withheld.element);
-                let create = Request::new(Method::POST, &format!("/{of}"), &with).secret_header("if-none-exist", &criteria, &told);
+                let create = Request::new(Method::POST, &format!("/{of}"), &with).secret_header(
+                    "if-none-exist",
+                    &criteria,
+                    &told,
+                );
                 create.json(&json!({ "resourceType": of }), FHIR, "an empty resource", &with)
             })
             .collect();
@@ -92,7 +96,9 @@ pub(super) async fn l17(suite: &mut Suite<'_>) {
         let argument = code.replace('-', "_");
         let listed = encoded(&format!("{{ {of}List({argument}: \"")) + "{value}" + &encoded("\") { id } }");
         let told = format!("GET /$graphql?query={{ {of}List({argument}: {{{}}}) }}", guess.withheld.element);
-        suite.oracle(17, guess.requests(&format!("/$graphql?query={listed}")).map(|request| request.told(told.clone()))).await;
+        suite
+            .oracle(17, guess.requests(&format!("/$graphql?query={listed}")).map(|request| request.told(told.clone())))
+            .await;
         let Some(document) = example(&suite.definitions, guess.resource, guess.withheld) else { continue };
         let parameter = json!([{ "name": "resource", "resource": document }]);
         let parameters = json!({ "resourceType": "Parameters", "parameter": parameter });
@@ -171,14 +177,17 @@ async fn export(suite: &mut Suite<'_>, with: &Filling<'_>, status: &str) {
         request
     };
     for _ in 0..ASKED {
-        let Some(answer) = suite.canary(22, &step(Method::GET, status, "GET the status of an export")).await else { break };
+        let Some(answer) = suite.canary(22, &step(Method::GET, status, "GET the status of an export")).await else {
+            break;
+        };
         if answer.status == 202 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
         let manifest = answer.json().unwrap_or_default();
         let files = manifest.get("output").and_then(Value::as_array).into_iter().flatten();
-        let files: Vec<String> = files.filter_map(|file| suite.client.below(file.get("url")?.as_str()?)).take(FILES).collect();
+        let files: Vec<String> =
+            files.filter_map(|file| suite.client.below(file.get("url")?.as_str()?)).take(FILES).collect();
         for file in files {
             let read = step(Method::GET, &file, "GET a file of an export");
             suite.canary(22, &read).await;
@@ -242,7 +251,8 @@ pub(super) async fn l28(suite: &mut Suite<'_>) {
         let holds = json!([{ "op": "test", "path": "/resourceType", "value": of }]);
         for prefer in ["return=representation", "return=OperationOutcome", "return=minimal"] {
             for place in ["/{id}", "?_id={id}"] {
-                let patch = Request::new(Method::PATCH, &format!("/{of}{place}"), &with).header("prefer", prefer, &with);
+                let patch =
+                    Request::new(Method::PATCH, &format!("/{of}{place}"), &with).header("prefer", prefer, &with);
                 suite.canary(28, &patch.json(&holds, PATCH, "a patch that changes nothing", &with)).await;
             }
         }

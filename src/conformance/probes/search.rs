@@ -104,9 +104,9 @@ pub(super) async fn l14(suite: &mut Suite<'_>) {
             suite.oracle(14, posted).await;
         }
         suite.oracle(14, guess.requests(&format!("/{of}/_search?{all}"))).await;
-        let system = guess.fillings.map(|with| {
-            Request::new(Method::POST, "/_search", &with).form(&format!("_type={of}&{all}"), &with)
-        });
+        let system = guess
+            .fillings
+            .map(|with| Request::new(Method::POST, "/_search", &with).form(&format!("_type={of}&{all}"), &with));
         suite.oracle(14, system).await;
     }
 }
@@ -204,7 +204,8 @@ fn changes(query: &str) -> Vec<(&'static str, String)> {
     for place in 0..parts.len() {
         let without = parts.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, part)| *part);
         changes.push(("left out", without.collect::<Vec<_>>().join("&")));
-        let changed = parts.iter().enumerate().map(|(at, part)| if at == place { altered(part) } else { (*part).to_owned() });
+        let changed =
+            parts.iter().enumerate().map(|(at, part)| if at == place { altered(part) } else { (*part).to_owned() });
         changes.push(("changed", changed.collect::<Vec<_>>().join("&")));
     }
     changes

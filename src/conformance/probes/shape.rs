@@ -57,7 +57,9 @@ pub(super) async fn l20(suite: &mut Suite<'_>) {
 pub(super) async fn l21(suite: &mut Suite<'_>) {
     for resource in seen(suite).collect::<Vec<_>>() {
         let (of, with) = (resource.name, Filling::id(resource));
-        for accept in ["*/*", "application/octet-stream", "application/pdf", "image/*", "text/plain", "application/fhir+json"] {
+        for accept in
+            ["*/*", "application/octet-stream", "application/pdf", "image/*", "text/plain", "application/fhir+json"]
+        {
             suite.canary(21, &Request::get(&format!("/{of}/{{id}}"), &with).header("accept", accept, &with)).await;
         }
     }
@@ -76,7 +78,14 @@ pub(super) async fn l23(suite: &mut Suite<'_>) {
             let Some(value) = answer.header(field) else { continue };
             let conditional = read.clone().secret_header(name, value, &format!("the {field}"));
             suite.canary(23, &conditional).await;
-            suite.canary(23, &Request { method: Method::HEAD, ..conditional.told(format!("HEAD /{of}/{{id}} ({name}: the {field})")) })
+            suite
+                .canary(
+                    23,
+                    &Request {
+                        method: Method::HEAD,
+                        ..conditional.told(format!("HEAD /{of}/{{id}} ({name}: the {field})"))
+                    },
+                )
                 .await;
         }
         for (name, value) in [
@@ -97,7 +106,8 @@ pub(super) async fn l23(suite: &mut Suite<'_>) {
             Some(read.secret_header("if-modified-since", &date, &format!("{{{}}}", guess.withheld.element)))
         };
         let [right, wrong] = &guess.fillings;
-        let values = (field(right, &guess.withheld.value), guess.withheld.wrong.as_ref().and_then(|value| field(wrong, value)));
+        let values =
+            (field(right, &guess.withheld.value), guess.withheld.wrong.as_ref().and_then(|value| field(wrong, value)));
         if let ("meta.lastUpdated", (Some(right), Some(wrong))) = (&*guess.withheld.path, values) {
             suite.oracle(23, [right, wrong]).await;
         }
@@ -122,7 +132,11 @@ pub(super) async fn l24(suite: &mut Suite<'_>) {
                 let Some(answer) = suite.canary(24, &part).await else { continue };
                 let of = answer.header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok());
                 let differs = of.is_some_and(|of: usize| of != shown.length);
-                suite.judged(24, &part, differs.then_some("the length in Content-Range is not that of what a GET shows"));
+                suite.judged(
+                    24,
+                    &part,
+                    differs.then_some("the length in Content-Range is not that of what a GET shows"),
+                );
             }
             for (name, value) in [
                 ("want-digest", "sha-256, sha-512"),

@@ -89,14 +89,25 @@ async fn by_hand(suite: &mut Suite<'_>, resource: &Resource, smuggles: bool) {
     let mut messages = vec![
         ("Connection: Authorization", format!("{start}Connection: close, Authorization\r\n\r\n")),
         ("Connection: Accept", format!("{start}Connection: close, Accept, X-Forwarded-For\r\n\r\n")),
-        ("Upgrade: h2c", format!("{start}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n")),
+        (
+            "Upgrade: h2c",
+            format!(
+                "{start}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
+            ),
+        ),
         ("Host twice", format!("{start}Host: localhost\r\nConnection: close\r\n\r\n")),
-        ("an absolute target", format!("GET http://localhost{target} HTTP/1.1\r\nHost: {host}\r\n{own}Connection: close\r\n\r\n")),
+        (
+            "an absolute target",
+            format!("GET http://localhost{target} HTTP/1.1\r\nHost: {host}\r\n{own}Connection: close\r\n\r\n"),
+        ),
         ("HTTP/1.0", format!("GET {target} HTTP/1.0\r\n{own}\r\n")),
         ("a fragment", format!("GET {target}#x HTTP/1.1\r\nHost: {host}\r\n{own}Connection: close\r\n\r\n")),
         ("two spaces", format!("GET  {target} HTTP/1.1\r\nHost: {host}\r\n{own}Connection: close\r\n\r\n")),
         ("a lower-case method", format!("get {target} HTTP/1.1\r\nHost: {host}\r\n{own}Connection: close\r\n\r\n")),
-        ("Expect: 100-continue", format!("{start}Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}")),
+        (
+            "Expect: 100-continue",
+            format!("{start}Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"),
+        ),
     ];
     if smuggles {
         let inner = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{own}X-Ignore: x");
@@ -104,18 +115,33 @@ async fn by_hand(suite: &mut Suite<'_>, resource: &Resource, smuggles: bool) {
         let both = |lengths: &str| format!("{start}{lengths}\r\n\r\n{body}");
         let length = body.len();
         messages.extend([
-            ("Content-Length and Transfer-Encoding", both(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"))),
+            (
+                "Content-Length and Transfer-Encoding",
+                both(&format!("Content-Length: {length}\r\nTransfer-Encoding: chunked")),
+            ),
             ("Transfer-Encoding and Content-Length", both("Transfer-Encoding: chunked\r\nContent-Length: 5")),
             ("Transfer-Encoding: xchunked", both(&format!("Content-Length: {length}\r\nTransfer-Encoding: xchunked"))),
             ("Transfer-Encoding twice", both("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity")),
-            ("Transfer-Encoding before a space", both(&format!("Content-Length: {length}\r\nTransfer-Encoding : chunked"))),
-            ("Transfer-Encoding after a tab", both(&format!("Content-Length: {length}\r\nTransfer-Encoding:\tchunked"))),
-            ("a folded Transfer-Encoding", both(&format!("Content-Length: {length}\r\nTransfer-Encoding:\r\n chunked"))),
+            (
+                "Transfer-Encoding before a space",
+                both(&format!("Content-Length: {length}\r\nTransfer-Encoding : chunked")),
+            ),
+            (
+                "Transfer-Encoding after a tab",
+                both(&format!("Content-Length: {length}\r\nTransfer-Encoding:\tchunked")),
+            ),
+            (
+                "a folded Transfer-Encoding",
+                both(&format!("Content-Length: {length}\r\nTransfer-Encoding:\r\n chunked")),
+            ),
             ("two lengths", both(&format!("Content-Length: 0\r\nContent-Length: {length}"))),
             ("a list of lengths", both(&format!("Content-Length: 0, {length}"))),
             ("a signed length", both(&format!("Content-Length: +{length}"))),
             ("line feeds alone", format!("{start}X-Ignore: x\n\n{inner}\r\n\r\n")),
-            ("a carriage return alone", format!("{start}X-Ignore: x\rTransfer-Encoding: chunked\r\nContent-Length: {length}\r\n\r\n{body}")),
+            (
+                "a carriage return alone",
+                format!("{start}X-Ignore: x\rTransfer-Encoding: chunked\r\nContent-Length: {length}\r\n\r\n{body}"),
+            ),
             ("a space before a field", format!("{start} X-Ignore: x\r\nContent-Length: {length}\r\n\r\n{body}")),
             ("a body of a GET", format!("{start}Content-Length: {}\r\n\r\n{inner}\r\n\r\n", inner.len() + 4)),
         ]);
@@ -200,7 +226,8 @@ fn weakened(token: &str) -> Vec<(&'static str, String)> {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return vec![("a token of another name", "zzz".to_owned())];
     };
     let unsigned = |algorithm: &str| {
