@@ -52,7 +52,6 @@ pub enum Allowed {
 }
 
 /// A resource of the server's.
-#[derive(Debug)]
 pub(super) struct Resource {
     pub(super) of: TypeId,
     pub(super) name: &'static str,
@@ -65,7 +64,6 @@ pub(super) struct Resource {
 }
 
 /// An element of a resource that must not be seen.
-#[derive(Debug)]
 pub(super) struct Withheld {
     /// `Patient.birthDate`
     pub(super) element: Box<str>,
@@ -162,6 +160,19 @@ impl Spec {
 
     pub(super) fn allows(&self, what: Allowed) -> bool {
         self.allow.contains(&what)
+    }
+}
+
+// Of both the values are what nobody must see.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.name).field("withheld", &self.withheld).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.element)
     }
 }
 

@@ -257,12 +257,18 @@ impl<'a> Suite<'a> {
         other: &Request,
         findings: &mut Vec<Finding>,
     ) -> Result<([Shape; 2], BTreeSet<Difference>), NoAnswer> {
-        let shapes = [self.shape(one, findings).await?, self.shape(other, findings).await?];
+        let said = [one.said.as_slice(), &other.said].concat();
+        let shapes = [self.shape(one, &said, findings).await?, self.shape(other, &said, findings).await?];
         let differ = shapes[0].differences(&shapes[1]);
         Ok((shapes, differ))
     }
 
-    async fn shape(&mut self, request: &Request, findings: &mut Vec<Finding>) -> Result<Shape, NoAnswer> {
+    async fn shape(
+        &mut self,
+        request: &Request,
+        said: &[String],
+        findings: &mut Vec<Finding>,
+    ) -> Result<Shape, NoAnswer> {
         match self.client.send(request).await {
             Ok(answer) => {
                 if answer.status == 201 {
@@ -270,10 +276,10 @@ impl<'a> Suite<'a> {
                 }
                 let found = self.told(&answer, request);
                 findings.extend(found.into_iter().filter(|new| !findings.contains(new)).collect::<Vec<_>>());
-                Ok(Shape::of(&answer, request))
+                Ok(Shape::of(&answer, said))
             }
             // Whether an answer comes at all can tell as much as one.
-            Err(NoAnswer::Closed) => Ok(Shape::of(&Answer::default(), request)),
+            Err(NoAnswer::Closed) => Ok(Shape::of(&Answer::default(), said)),
             Err(why) => Err(why),
         }
     }

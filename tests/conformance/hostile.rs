@@ -21,11 +21,12 @@ async fn hold(server: &server::Server, more: &str, settings: &Settings) -> Repor
     let text = server::spec(more);
     let spec = Spec::parse(Path::new("spec.yaml"), &text, &Definitions::r4()).unwrap();
     let credentials = spec.credentials(|name| (name == "TOKEN").then(|| TOKEN.to_owned())).unwrap();
+    assert!(!format!("{credentials:?}").contains(TOKEN));
     let report = conformance::run(&server.url, &spec, credentials, settings, &mut |_, _| {}).await.unwrap();
     // Whatever is found, nothing that is withheld is said, nor who asked.
     let mut told = Vec::new();
     report.write(&mut told).unwrap();
-    let told = String::from_utf8(told).unwrap() + &report.to_json().to_string() + &format!("{report:?}");
+    let told = String::from_utf8(told).unwrap() + &report.to_json().to_string() + &format!("{report:?} {spec:?}");
     for secret in [BORN, DIED, TOKEN, "p1", "c1", "January", "1970"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }

@@ -260,7 +260,7 @@ impl Asked {
 
     fn json(&self, document: &Value) -> Response<Body> {
         let mut text = document.to_string();
-        if self.is("L29 twice") && self.has("authorization", TOKEN) {
+        if self.is("L29 twice") && self.target == "/Patient/p1" && self.has("authorization", TOKEN) {
             text = text.replacen('{', &format!("{{\"birthDate\":\"{BORN}\","), 1).replacen(
                 "\"id\"",
                 "\"birthDate\":\"\",\"id\"",

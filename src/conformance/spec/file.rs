@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 use super::Allowed;
 use crate::config::Entries;
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) version: Spanned<u32>,
@@ -29,7 +29,7 @@ pub(super) struct File {
     pub(super) resources: Entries<ResourceText>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResourceText {
     #[serde(default)]
@@ -48,7 +48,6 @@ pub(super) enum Existence {
     Withheld,
 }
 
-#[derive(Debug)]
 pub(super) struct WithheldText {
     pub(super) value: String,
     pub(super) wrong: Option<String>,
