@@ -4,7 +4,7 @@
 //! holds the sources to it. A response flows one way through them: `proxy` tells that story top to bottom.
 //!
 //! ```text
-//! main → cli → app → config
+//! main → cli → app, conformance → config, demo
 //! proxy   admin                    never each other
 //! guard
 //! policy  audit  access
@@ -18,6 +18,8 @@
 pub mod cli;
 
 pub mod app;
+pub mod conformance;
+
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

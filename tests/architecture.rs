@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["app"],
+    &["app", "conformance"],
     &["config", "demo"],
     &["proxy", "admin"],
     &["guard"],
@@ -155,6 +155,18 @@ fn the_redaction_core_knows_neither_fhir_nor_http() {
             imports(code).into_iter().filter(|import| !["json", "redact"].contains(&import.as_str())).collect();
         assert!(outside.is_empty(), "{} of {module} imports {outside:?}", path.display());
         assert!(!code.contains("http::"), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_conformance_suite_knows_nothing_of_the_gateway_that_it_judges() {
+    let known = ["conformance", "config", "fhir", "net", "policy"];
+    for (module, path, code) in modules().iter().filter(|(module, ..)| module == "conformance") {
+        let more: Vec<_> = imports(code).into_iter().filter(|import| !known.contains(&import.as_str())).collect();
+        assert!(more.is_empty(), "{} of {module} imports {more:?}", path.display());
+        // Of a policy it takes what mistakes in files look like, and nothing that decides.
+        let decides = code.lines().filter(|line| line.contains("crate::policy")).find(|line| !line.contains("Finding"));
+        assert_eq!(decides, None, "{}", path.display());
     }
 }
 

@@ -227,7 +227,7 @@ fn the_version_and_help_are_told() {
     let version = with_input(&mut fieldgate(&["--version"]), b"");
     assert_eq!(text(&version.stdout).trim(), concat!("fieldgate ", env!("CARGO_PKG_VERSION")));
     let help = with_input(&mut fieldgate(&["--help"]), b"");
-    for command in ["serve", "check", "redact", "explain", "audit"] {
+    for command in ["serve", "check", "redact", "explain", "conformance", "audit"] {
         assert!(text(&help.stdout).contains(&format!("  {command} ")), "{command}");
         let help = with_input(&mut fieldgate(&[command, "--help"]), b"");
         assert!(help.status.success());

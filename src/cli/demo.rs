@@ -4,6 +4,7 @@
 //! must never serve anything but its own made-up people.
 
 mod folder;
+mod spec;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -112,6 +113,7 @@ impl Demo {
             }
             let running = Running::start(&folder.gateway_file(), Timestamp::now).await.map_err(ServeError::Start)?;
             let page = Page::new(&running, &folder, &people).ok_or(DemoError::People)?;
+            folder.write_spec(&spec::front_desk(&people, page.patient).ok_or(DemoError::People)?)?;
             let told = io::stdout().lock().write_all(page.text().as_bytes());
             // Where nobody reads what to ask, there is nothing to demonstrate.
             told.map_err(ServeError::System)?;
@@ -209,6 +211,9 @@ impl<'a> Page<'a> {
         let program = program();
         writeln!(out, "{bold}# recorded{plain}: who saw what of this patient, when, why, by which way")?;
         writeln!(out, "{program} audit patient {dir}/audit {patient}\n")?;
+        writeln!(out, "{bold}# tried{plain}: the ways around a field filter, in the front desk's name")?;
+        let target = format!("https://{gateway}/fhir");
+        writeln!(out, "{program} conformance --rate 200 --target {target} --spec {dir}/conformance.yaml\n")?;
         writeln!(out, "{bold}# changed{plain}: edit {dir}/policy.yaml, then check it and have it taken")?;
         writeln!(out, "{program} check --config {dir}/gateway.yaml && kill -HUP {}\n", std::process::id())
     }

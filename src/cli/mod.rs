@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod check;
+mod conformance;
 #[cfg(feature = "demo")]
 mod demo;
 pub mod explain;
@@ -44,6 +45,7 @@ enum Command {
     Check(check::Check),
     Redact(redact::Redact),
     Explain(explain::Explain),
+    Conformance(conformance::Conformance),
     Audit(audit::Audit),
     Ready(ready::Ready),
 }
@@ -58,6 +60,7 @@ impl Cli {
             Command::Check(check) => run_check(&check),
             Command::Redact(redact) => redact.run(),
             Command::Explain(explain) => run_explain(&explain),
+            Command::Conformance(conformance) => conformance.run(),
             Command::Audit(audit) => audit.run(),
             Command::Ready(ready) => ready.run(),
         }

@@ -47,16 +47,8 @@ impl Config {
     /// # Errors
     /// It is not a gateway file; the first such mistake, with its line and column.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let file = serde_saphyr::from_str(text).map_err(|error: serde_saphyr::Error| {
-            let at = error.location().map_or(Position { line: 1, column: 1 }, position);
-            let message = without_place(&error.without_snippet().to_string());
-            ConfigError::Syntax(Finding {
-                file: path.display().to_string().into(),
-                at,
-                suggestion: meant(&message).map(Into::into),
-                message: message.into(),
-            })
-        })?;
+        let file = serde_saphyr::from_str(text)
+            .map_err(|error| ConfigError::Syntax(mistake(&path.display().to_string(), &error)))?;
         let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         Ok(Self { path: path.into(), base, file })
     }
@@ -168,7 +160,15 @@ fn at<T>(spanned: &Spanned<T>) -> Location {
     spanned.referenced
 }
 
-fn position(at: Location) -> Position {
+/// What keeps a YAML file from being read, with its place and what was probably meant.
+pub fn mistake(file: &str, error: &serde_saphyr::Error) -> Finding {
+    let at = error.location().map_or(Position { line: 1, column: 1 }, position);
+    let message = without_place(&error.without_snippet().to_string());
+    Finding { file: file.into(), at, suggestion: meant(&message).map(Into::into), message: message.into() }
+}
+
+/// A place in a YAML file.
+pub fn position(at: Location) -> Position {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
     Position { line: number(at.line()), column: number(at.column()) }
 }

@@ -1,4 +1,4 @@
-//! The folder of one demo: gateway file, policy, keys, tokens, secrets and audit trail, for its owner alone.
+//! The folder of one demo: gateway file, policy, keys, tokens, secrets, spec and audit trail, for its owner alone.
 //!
 //! It is made new, never found, and is removed at the end unless it is to be kept.
 
@@ -88,6 +88,11 @@ impl Folder {
     /// Writes a token as the header that curl sends it in (`-H @FILE`), so that it stands in no list of processes.
     pub(super) fn write_token(&self, role: &str, token: &str) -> Result<(), FolderError> {
         self.write(&format!("{role}.header"), &format!("Authorization: Bearer {token}\n"))
+    }
+
+    /// Writes the spec for `fieldgate conformance`.
+    pub(super) fn write_spec(&self, spec: &str) -> Result<(), FolderError> {
+        self.write("conformance.yaml", spec)
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), FolderError> {

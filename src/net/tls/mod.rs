@@ -114,7 +114,7 @@ pub fn client_config(
 
 /// The configuration of a client that trusts no authority, for one that only ever speaks plain text: should it meet TLS
 /// after all, the handshake fails. Made without a file.
-pub(super) fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+pub(crate) fn trusting_nobody() -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     Ok(builder.map_err(TlsError::Provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
