@@ -352,9 +352,17 @@ fn what_tells_a_hidden_id_or_a_withheld_row_is_hidden_too() {
             ("Bundle.entry.fullUrl", "hide"),
             ("Bundle.entry.request.url", "hide"),
             ("Bundle.entry.response.location", "hide"),
-            ("Bundle.entry.response.status", "show"),
+            ("Bundle.entry.response.status", "{ truncate: 3 }"),
+            ("Bundle.entry.response.lastModified", "show"),
+            ("Bundle.entry.response.etag", "hide"),
         ],
     );
+    for rule in ["meta: hide", "meta.lastUpdated: hide", "meta.lastUpdated: year"] {
+        treated(
+            &format!("sees: {{ Patient: {{ gender: show, {rule} }} }}"),
+            &[("Bundle.entry.response.lastModified", "hide"), ("Bundle.entry.fullUrl", "show")],
+        );
+    }
     treated("sees: { '*': show, Patient: { birthDate: hide } }", &[("Bundle.total", "show")]);
     treated("sees: { '*': show, Patient: { where: \"@.active == true\" } }", &[("Bundle.total", "hide")]);
     treated("sees: { '*': show, Patient: hide }", &[("Bundle.total", "hide"), ("Patient.name", "hide")]);

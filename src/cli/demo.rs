@@ -37,12 +37,16 @@ const TRIED: u16 = 50;
 /// How long the demo's tokens are good for.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// The roles that people act in, and what to look for in their answers.
-const PEOPLE: [(&str, &str); 4] = [
-    ("front-desk", "books visits: the year of birth, the end of a phone number, no address"),
-    ("clinician", "treats patients: everything, byte for byte as the API has it"),
-    ("coder", "codes visits for billing: age and sex, and no name"),
-    ("researcher", "follows people without knowing them: a pseudonym, a year, three digits of a ZIP code"),
+/// The roles that people act in, what each asks for, and what to look for in the answer. `{}` is the id of a patient.
+const PEOPLE: [(&str, &str, &str); 4] = [
+    ("front-desk", "Patient/{}", "books visits: the year of birth, the end of a phone number, no address"),
+    ("clinician", "Patient/{}", "treats patients: everything, byte for byte as the API has it"),
+    ("coder", "Patient/{}", "codes visits for billing: age and sex, and no name"),
+    (
+        "researcher",
+        "Patient?_count=1",
+        "follows people without knowing them, so it asks by no id: a pseudonym, a year, three digits of a ZIP code",
+    ),
 ];
 
 /// Run a whole gateway with synthetic patients, and print what to ask it
@@ -107,7 +111,7 @@ impl Demo {
             let (listen, admin) = (free(self.listen, LISTEN)?, free(self.admin, ADMIN)?);
             // INVARIANT: the folder is removed when this is dropped, on each way out of here.
             let folder = Folder::make(self.keep.as_deref(), &keys, listen, admin, api.addr)?;
-            for (role, _) in PEOPLE {
+            for (role, ..) in PEOPLE {
                 let claims = Map::from_iter([("groups".to_owned(), json!([role]))]);
                 folder.write_token(role, &keys.token(&format!("{role}-demo"), &claims, now, LIFETIME)?)?;
             }
@@ -188,10 +192,10 @@ impl<'a> Page<'a> {
             writeln!(out, "  metrics  http://{admin}/metrics")?;
         }
         writeln!(out, "  files    {dir} ({kept})\n")?;
-        writeln!(out, "One patient, asked for by each role. Paste into another terminal:\n")?;
-        for (role, look) in PEOPLE {
+        writeln!(out, "Patients, asked for by each role. Paste into another terminal:\n")?;
+        for (role, asks, look) in PEOPLE {
             writeln!(out, "{bold}# {role}{plain}: {look}")?;
-            let url = format!("https://{gateway}/fhir/Patient/{patient}");
+            let url = format!("https://{gateway}/fhir/{}", asks.replace("{}", patient));
             writeln!(out, "curl -s --cacert {dir}/keys/ca.pem -H @{dir}/{role}.header '{url}'; echo\n")?;
         }
         writeln!(

@@ -184,6 +184,9 @@ impl Guard<'_> {
     /// # Errors
     /// What the request asks for and may not.
     pub fn admit(&self, asked: Asked<'_>) -> Result<Admission, GuardError> {
+        if let Some(interaction) = asked.interaction {
+            self.knows_by_id(interaction)?;
+        }
         let mut parameters = query::read(asked.query.unwrap_or_default().as_bytes())?;
         let in_query = parameters.len();
         parameters.extend(query::read(asked.form.unwrap_or_default())?);
@@ -296,6 +299,20 @@ impl Guard<'_> {
         let ids = segments.iter().skip(1).filter(|segment| **segment != "_history");
         let valid = ids.clone().all(|id| is_id(id));
         (shown && valid).then(|| segments.iter().map(|segment| format!("/{segment}")).collect())
+    }
+
+    /// Whether the role knows a resource by the id that a request names: whoever is shown a likeness of the id, or none, would
+    /// learn by asking which resource it stands for (L10).
+    fn knows_by_id(&self, interaction: &Interaction) -> Result<(), GuardError> {
+        let named = interaction.id.as_ref().and(interaction.resource_type.as_deref());
+        let within = interaction.compartment.as_ref().map(|compartment| &*compartment.resource_type);
+        let Some(of) = named.or(within).filter(|_| self.view.restricted()) else { return Ok(()) };
+        match self.definitions.resource(of) {
+            Some(id) if !self.view.shows_all(self.definitions, id, "id") => {
+                Err(GuardError::Hidden { parameter: "the id in the path".into(), element: format!("{of}.id").into() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What an interaction searches; `None` where it is no search.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::fhir::{Definitions, TypeId};
 use crate::redact::condition::Test;
 
-use super::envelope::{ENVELOPES, REPEAT_THE_ID, TOTAL, is_envelope};
+use super::envelope::{ENVELOPES, REPEAT_THE_ID, REPEATS_THE_TIME, STATUS, TOTAL, is_envelope};
 use super::file::RoleText;
 use super::labels;
 use super::path;
@@ -205,7 +205,11 @@ impl Assembler<'_> {
                 for text in envelope.show.iter().filter(|text| !hidden.contains(*text)) {
                     // What a role hides of an envelope is hidden with all that is in it.
                     let hides = narrowed.is_some_and(|narrowed| narrowed.rules.iter().any(|rule| hides(rule, text)));
-                    let treatment = if hides { Treatment::Hide } else { Treatment::Show };
+                    let treatment = match *text {
+                        _ if hides => Treatment::Hide,
+                        text if text == STATUS.0 => STATUS.1.clone(),
+                        _ => Treatment::Show,
+                    };
                     rules.extend(self.built_in(type_id, text, treatment));
                 }
                 rules.extend(envelope.hide.iter().filter_map(|text| self.built_in(type_id, text, Treatment::Hide)));
@@ -235,13 +239,21 @@ impl Assembler<'_> {
         if !counts {
             hidden.insert(TOTAL);
         }
-        let on_id = |rule: &Rule| {
-            matches!(rule.steps.as_slice(), [step] if step.name == "id")
-                && matches!(&rule.verdict, Verdict::Treat(treatment) if *treatment != Treatment::Show)
+        // A rule that is written for one of these paths, and does not show what is there.
+        let narrows = |paths: &'static [&[&str]]| {
+            let is_one = move |rule: &Rule| {
+                let names: Vec<&str> = rule.steps.iter().map(|step| step.name.as_str()).collect();
+                paths.contains(&names.as_slice())
+                    && matches!(&rule.verdict, Verdict::Treat(treatment) if *treatment != Treatment::Show)
+            };
+            let mut rules = self.resources.values().flat_map(|view| &view.rules);
+            rules.any(|index| self.rules.get(*index as usize).is_some_and(is_one))
         };
-        let rules = self.resources.values().flat_map(|view| &view.rules);
-        if rules.filter_map(|index| self.rules.get(*index as usize)).any(on_id) {
+        if narrows(&[&["id"]]) {
             hidden.extend(REPEAT_THE_ID);
+        }
+        if narrows(&[&["meta"], &["meta", "lastUpdated"]]) {
+            hidden.insert(REPEATS_THE_TIME);
         }
         hidden
     }
@@ -273,7 +285,7 @@ mod tests {
             }
         }
         let bundle = ENVELOPES.iter().find(|envelope| envelope.name == "Bundle").unwrap();
-        for text in REPEAT_THE_ID.iter().chain([&TOTAL]) {
+        for text in REPEAT_THE_ID.iter().chain([&TOTAL, &REPEATS_THE_TIME, &STATUS.0]) {
             assert!(bundle.show.contains(text), "{text}");
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! What these rules don't say is withheld from a restricted role, and a role's own rules may only narrow them.
 
+use super::treatment::Treatment;
+
 /// What is seen of an envelope.
 pub(super) struct Envelope {
     /// Its resource type.
@@ -32,11 +34,11 @@ pub(super) const ENVELOPES: [Envelope; 4] = [
             "entry.request.url",
             "entry.response.status",
             "entry.response.location",
-            "entry.response.etag",
             "entry.response.lastModified",
             "entry.response.outcome",
         ],
-        hide: &[],
+        // What the upstream calls a version may be made of what is withheld (L23).
+        hide: &["entry.response.etag"],
     },
     Envelope { name: "CapabilityStatement", shown: true, show: &[], hide: &[] },
     Envelope {
@@ -54,6 +56,12 @@ pub(super) const TOTAL: &str = "total";
 
 /// Repeat the id of a resource.
 pub(super) const REPEAT_THE_ID: [&str; 3] = ["entry.fullUrl", "entry.request.url", "entry.response.location"];
+
+/// Repeats when a resource was changed.
+pub(super) const REPEATS_THE_TIME: &str = "entry.response.lastModified";
+
+/// Begins with the status of a response, a code of three digits; what follows is the upstream's own words.
+pub(super) const STATUS: (&str, Treatment) = ("entry.response.status", Treatment::Truncate(3));
 
 /// Whether a resource type is an envelope.
 pub(super) fn is_envelope(name: &str) -> bool {

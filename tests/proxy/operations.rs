@@ -240,7 +240,8 @@ async fn l07_a_history_is_filtered_where_each_of_its_versions_is_seen() {
         };
         let at = format!("{base}/Patient/1");
         json!({ "resourceType": "Bundle", "type": "history", "total": 3, "entry": [
-            { "fullUrl": at, "request": { "method": "DELETE", "url": "Patient/1" }, "response": { "status": "204" } },
+            { "fullUrl": at, "request": { "method": "DELETE", "url": "Patient/1" },
+                "response": { "status": format!("204 {CANARY}"), "etag": format!("W/\"{CANARY}\"") } },
             { "fullUrl": at, "resource": version("2"), "request": { "method": "PUT", "url": "Patient/1" } },
             { "fullUrl": at, "resource": version("1"), "request": { "method": "POST", "url": "Patient" } },
         ], "link": [{ "relation": "next", "url": format!("{base}/Patient/1/_history?page=2") }] })
@@ -250,6 +251,7 @@ async fn l07_a_history_is_filtered_where_each_of_its_versions_is_seen() {
     let bundle = reply.json();
     assert_eq!(bundle["entry"].as_array().unwrap().len(), 3, "{}", reply.text());
     assert_eq!(bundle["entry"][0]["request"]["method"], "DELETE");
+    assert_eq!(bundle["entry"][0]["response"], json!({ "status": "204" }), "codes pass, words and tags don't");
     assert_eq!(bundle["entry"][1]["resource"]["birthDate"], "1980");
     assert!(!reply.text().contains(CANARY));
     assert_eq!(gateway.get("desk", &next(&bundle)).await.status, 200);
@@ -261,4 +263,23 @@ async fn l07_a_history_is_filtered_where_each_of_its_versions_is_seen() {
     gateway.get("desk", "/fhir/_history").await.is_outcome(403, "not-supported");
     gateway.get("desk", "/fhir/Patient/_history?name=x").await.is_outcome(403, "not-supported");
     assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn l10_a_resource_is_not_asked_for_by_an_id_that_the_role_does_not_see() {
+    let (gateway, upstream) = before(|_, _| fhir(r#"{"resourceType":"Patient","id":"1"}"#)).await;
+    let policy =
+        POLICY.replace("Patient: { name: show,", "Patient: { id: { pseudonym: { domain: study } }, name: show,");
+    let policy = policy.replace("[read, search, history,", "[read, vread, search, history, update, patch, delete,");
+    let blind = Running::start(upstream.address, Setup { policy, ..Setup::default() }).await;
+    for target in
+        ["Patient/1", "Patient/1/_history/1", "Patient/1/_history", "Patient/1/$everything", "Patient/1/Observation"]
+    {
+        let reply = blind.get("desk", &format!("/fhir/{target}")).await;
+        reply.is_outcome(403, "forbidden");
+        assert!(reply.text().contains("Patient.id"), "{target}: {}", reply.text());
+    }
+    assert!(upstream.requests().is_empty(), "whether it is there is told to nobody");
+    assert_eq!(gateway.get("desk", "/fhir/Patient/1").await.status, 200);
+    assert_eq!(blind.get("clinician", "/fhir/Patient/1").await.status, 200);
 }
