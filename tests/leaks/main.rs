@@ -10,16 +10,20 @@
     reason = "tests state behaviour and may panic"
 )]
 
+mod caller;
+mod canaries;
 mod elements;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod gateway;
+mod judge;
 mod l10;
 mod l11;
 mod l12;
 mod l13;
 mod l14;
 mod l15;
+mod sockets;
 mod stage;
 mod tables;
 #[path = "../proxy/upstream.rs"]
