@@ -131,7 +131,8 @@ impl Answered {
     /// All that differs between two answers to one request by design left out.
     pub(crate) fn told(&self) -> String {
         let own = ["x-request-id", "date"];
-        let lines = self.head.lines().filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name)));
+        let lines =
+            self.head.lines().filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name)));
         format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), self.text())
     }
 }

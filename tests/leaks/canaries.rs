@@ -3,6 +3,7 @@
 //! `seen` is the redactor alone, for loops over everything; what a policy compiles to is what a gateway runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use fieldgate::fhir::definitions::{Element, Kind};
@@ -23,6 +24,9 @@ pub(crate) const DEPTH: usize = 3;
 
 /// What a restricted role does not see unless it is named: what repeats, what holds anything, what is of another type.
 pub(crate) const WITHHELD: [&str; 4] = ["display", "extension", "modifierExtension", "contained"];
+
+/// Where the numbers that are canaries begin.
+const NUMBERS: u64 = 7_000_000_000;
 
 /// Marks the path of what is described elsewhere: `Questionnaire.item.item`.
 pub(crate) const ELSEWHERE: &str = "~";
@@ -51,7 +55,7 @@ impl Plants {
                 "boolean" => json!(true),
                 // A number has no text; one that stands nowhere else is a canary as well.
                 "decimal" | "integer" | "positiveInt" | "unsignedInt" => {
-                    let number = 7_000_000_000 + self.elements.len() as u64;
+                    let number = NUMBERS + self.elements.len() as u64;
                     self.elements.insert(number.to_string(), path.to_owned());
                     json!(number)
                 }
@@ -102,6 +106,17 @@ impl Plants {
             }
         }
         members
+    }
+
+    /// The numbers of the canaries in an element. They follow one another.
+    pub(crate) fn below(&self, path: &str) -> Range<usize> {
+        let number = |canary: &String| canary.trim_start_matches("canary").parse::<usize>().unwrap() % NUMBERS as usize;
+        let found = self.elements.iter().filter(|(_, place)| is_below(place, path));
+        let mut numbers: Vec<usize> = found.map(|(canary, _)| number(canary)).collect();
+        numbers.sort_unstable();
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return 0..0 };
+        assert_eq!(last - first + 1, numbers.len(), "{path}");
+        *first..last + 1
     }
 
     /// A resource with a canary in each of its elements, with values in values to this depth.
@@ -179,4 +194,3 @@ pub(crate) fn everywhere(resource: &Value) -> Value {
         { "resource": resource }, { "resource": inner }, { "resource": parameters }, { "resource": holder },
     ] })
 }
-
