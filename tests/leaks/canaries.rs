@@ -20,7 +20,7 @@ pub(crate) const ENVELOPES: [&str; 4] = ["Bundle", "CapabilityStatement", "Opera
 
 /// How deep values of data types are planted in one another: `Identifier.assigner.display` has two levels below the type.
 /// What a resource describes itself (`Patient.contact`) has no bound.
-pub(crate) const DEPTH: usize = 3;
+pub(crate) const DEPTH: usize = 2;
 
 /// What a restricted role does not see unless it is named: what repeats, what holds anything, what is of another type.
 pub(crate) const WITHHELD: [&str; 4] = ["display", "extension", "modifierExtension", "contained"];
@@ -38,6 +38,8 @@ pub(crate) const NARRATIVE: &str = "!";
 pub(crate) struct Plants {
     /// By the canary, the path of its element.
     pub(crate) elements: BTreeMap<String, String>,
+    /// Values of data types and of their elements (`HumanName`, `Reference.display`), and the numbers of the canaries there.
+    types: Vec<(String, Range<usize>)>,
 }
 
 impl Plants {
@@ -83,6 +85,7 @@ impl Plants {
         let mut members = Map::new();
         for element in D.get(of).elements() {
             let below = format!("{path}.{}", element.name);
+            let before = self.elements.len();
             // Of a choice all forms at once: a server may be wrong.
             for form in element.types.iter() {
                 let listed = |value: Value| if element.many { json!([value]) } else { value };
@@ -95,7 +98,9 @@ impl Plants {
                     _ => "",
                 };
                 let below = format!("{below}{mark}");
+                let first = self.elements.len();
                 let value = self.value(form.target, &below, depth);
+                self.types.push((D.get(form.target).name.to_owned(), first..self.elements.len()));
                 members.insert(form.json_name.to_string(), listed(value));
                 if D.get(form.target).kind == Kind::Primitive {
                     let sibling = json!({ "id": self.canary(&format!("{below}.id")), "extension": [{
@@ -104,13 +109,20 @@ impl Plants {
                     members.insert(format!("_{}", form.json_name), listed(sibling));
                 }
             }
+            self.types.push((format!("{}.{}", D.get(of).name, element.name), before..self.elements.len()));
         }
         members
     }
 
+    /// The canaries in the values of a data type, or of an element of one.
+    pub(crate) fn within(&self, of: &str) -> BTreeSet<&str> {
+        let ranges = self.types.iter().filter(|(known, _)| known == of).map(|(_, numbers)| numbers.clone());
+        let numbers: BTreeSet<usize> = ranges.flatten().collect();
+        self.elements.keys().map(String::as_str).filter(|canary| numbers.contains(&number(canary))).collect()
+    }
+
     /// The numbers of the canaries in an element. They follow one another.
     pub(crate) fn below(&self, path: &str) -> Range<usize> {
-        let number = |canary: &String| canary.trim_start_matches("canary").parse::<usize>().unwrap() % NUMBERS as usize;
         let found = self.elements.iter().filter(|(_, place)| is_below(place, path));
         let mut numbers: Vec<usize> = found.map(|(canary, _)| number(canary)).collect();
         numbers.sort_unstable();
@@ -126,6 +138,10 @@ impl Plants {
         members.insert("resourceType".to_owned(), json!(name));
         Value::Object(members)
     }
+}
+
+fn number(canary: &str) -> usize {
+    canary.trim_start_matches("canary").parse::<usize>().unwrap() % NUMBERS as usize
 }
 
 /// Whether a backbone is described where this element stands.
@@ -150,10 +166,15 @@ pub(crate) fn paths(of: TypeId, prefix: &str, found: &mut Vec<String>) {
 }
 
 pub(crate) fn plan(sees: &str) -> Arc<Plan> {
+    plan_of(&format!("sees: {sees}"))
+}
+
+/// The plan of a role of which this is said.
+pub(crate) fn plan_of(role: &str) -> Arc<Plan> {
     let text = format!(
-        "version: 1\nfhir: R4\nroles:\n  r: {{ about: x, owner: x@x, review_by: 2999-01-01, purposes: [TREAT], sees: {sees} }}\n"
+        "version: 1\nfhir: R4\nroles:\n  r: {{ about: x, owner: x@x, review_by: 2999-01-01, purposes: [TREAT], {role} }}\n"
     );
-    let (checked, _) = Checked::parse("policy.yaml", &text, &D).unwrap_or_else(|found| panic!("{sees}: {found}"));
+    let (checked, _) = Checked::parse("policy.yaml", &text, &D).unwrap_or_else(|found| panic!("{role}: {found}"));
     let (_, role) = checked.roles().next().unwrap();
     Arc::new(checked.compile(role, &D).unwrap())
 }
@@ -164,6 +185,11 @@ pub(crate) fn seen(plan: &Arc<Plan>, document: &str) -> String {
     redactor.write(document.as_bytes(), &mut Copied { piece: document.as_bytes(), out: &mut out }).unwrap();
     redactor.finish(&mut Copied { piece: &[], out: &mut out }).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// The resource types that a role may be shown.
+pub(crate) fn resources() -> impl Iterator<Item = (TypeId, &'static str)> {
+    D.resource_types().map(|(of, known)| (of, known.name)).filter(|(_, name)| !ENVELOPES.contains(name))
 }
 
 /// The canaries in a text.

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem;
 use percent_encoding::percent_decode;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
@@ -53,14 +54,14 @@ pub(crate) fn log_is_silent() {
 pub(crate) fn tells(secret: &str, bytes: &[u8]) -> bool {
     let secret_bytes = secret.to_ascii_lowercase().into_bytes();
     let lower = bytes.to_ascii_lowercase();
-    let holds = |text: &[u8]| text.windows(secret_bytes.len()).any(|window| window == secret_bytes);
+    let holds = |text: &[u8]| memmem::find(text, &secret_bytes).is_some();
     let decoded = || percent_decode(&lower).collect::<Vec<u8>>().to_ascii_lowercase();
     let narrow = || lower.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>();
     holds(&lower)
         || lower.contains(&b'%') && holds(&decoded())
         || lower.contains(&b'\\') && holds(&unescaped(&lower))
         || lower.contains(&0) && holds(&narrow())
-        || in_base64(secret).iter().any(|text| String::from_utf8_lossy(bytes).contains(text))
+        || in_base64(secret).iter().any(|text| memmem::find(bytes, text.as_bytes()).is_some())
 }
 
 fn unescaped(text: &[u8]) -> Vec<u8> {

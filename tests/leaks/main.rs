@@ -16,7 +16,14 @@ mod elements;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod gateway;
+mod hostile;
 mod judge;
+mod l01;
+mod l02;
+mod l03;
+mod l04;
+mod l05;
+mod l06;
 mod l10;
 mod l11;
 mod l12;

@@ -29,6 +29,12 @@ roles:
       Organization: { name: show, alias: show }
       Encounter: { where: "@.status == 'finished'", subject: show, status: show }
       member-record: { "$.id": show }
+  billing:
+    about: Sees all there is to see of some types, and so withholds from nobody but by what holds for each such role.
+    owner: billing@hospital.example
+    review_by: 2999-01-01
+    purposes: [HPAYMT]
+    sees: { Patient: show, Observation: show }
   clinician:
     about: Treats patients.
     owner: care@hospital.example
@@ -121,6 +127,16 @@ impl Stage {
             (_, false) => "content-type: application/fhir+json\r\n",
         };
         self.ask(caller, line, &format!("{media_type}{fields}"), body).await
+    }
+
+    /// The desk's and the biller's answers to a read of a patient whom the upstream tells of like this.
+    pub(crate) async fn patient(&self, resource: &serde_json::Value) -> [Answered; 2] {
+        self.answers(fhir(resource.to_string()));
+        let answers = [self.get("desk", "/Patient/1").await, self.get("billing", "/Patient/1").await];
+        for answered in &answers {
+            assert_eq!(answered.status, 200, "{resource}: {}", answered.text());
+        }
+        answers
     }
 
     /// That the desk is refused by these words, and the upstream is not even asked.
