@@ -17,6 +17,9 @@ mod elements;
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod gateway;
 mod hostile;
+#[path = "../proxy/http2.rs"]
+#[allow(dead_code, reason = "each test binary uses a part")]
+mod http2;
 mod judge;
 mod l01;
 mod l02;
@@ -24,12 +27,28 @@ mod l03;
 mod l04;
 mod l05;
 mod l06;
+mod l07;
+mod l08;
+mod l09;
 mod l10;
 mod l11;
 mod l12;
 mod l13;
 mod l14;
 mod l15;
+mod l16;
+mod l17;
+mod l18;
+mod l19;
+mod l20;
+mod l21;
+mod l22;
+mod l23;
+mod l24;
+mod l25;
+mod l26;
+mod l27;
+mod l28;
 mod sockets;
 mod stage;
 mod tables;

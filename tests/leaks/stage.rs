@@ -1,5 +1,6 @@
 //! A gateway before an upstream that answers everybody with everything, and what may be seen of it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use fieldgate::fhir::Definitions;
@@ -7,7 +8,7 @@ use fieldgate::guard::Declared;
 use percent_encoding::percent_decode_str;
 
 use crate::caller::{Answered, Caller, message};
-use crate::gateway::{Running, Setup};
+use crate::gateway::{Running, Setup, gateway};
 use crate::judge;
 use crate::upstream::{CANARY, Then, Upstream, fhir};
 
@@ -77,16 +78,14 @@ impl Stage {
         let patient = definitions.resource("Patient").unwrap();
         declared.insert(patient, "called", ["name".into()]);
         declared.insert(patient, "nhs-number", ["identifier".into()]);
-        Self::with(Setup { declared, ..Setup::default() }).await
+        Self::with(Setup { policy: POLICY.to_owned(), declared, ..Setup::default() }).await
     }
 
-    /// With the stage's policy.
     pub(crate) async fn with(setup: Setup) -> Self {
         judge::watch();
         let says = Arc::new(Mutex::new(fhir(everything())));
         let told = Arc::clone(&says);
         let upstream = Upstream::choosing(move |_| (told.lock().unwrap().clone(), Then::Close)).await;
-        let setup = Setup { policy: POLICY.to_owned(), ..setup };
         Self { gateway: Running::start(upstream.address, setup).await, upstream, says }
     }
 
@@ -127,6 +126,22 @@ impl Stage {
             (_, false) => "content-type: application/fhir+json\r\n",
         };
         self.ask(caller, line, &format!("{media_type}{fields}"), body).await
+    }
+
+    /// Before an upstream that chooses what it answers.
+    pub(crate) async fn before(upstream: SocketAddr) -> Self {
+        let setup = Setup { policy: POLICY.to_owned(), ..Setup::default() };
+        let gateway = Running::start(upstream, setup).await;
+        Self { gateway, upstream: Upstream::answering("", Then::Close).await, says: Arc::default() }
+    }
+
+    /// Another policy from now on, as after a reload.
+    pub(crate) fn reload(&self, policy: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup { policy: policy.to_owned(), ..Setup::default() };
+        let next = gateway(self.upstream.address, setup, folder.path());
+        self.gateway.generation.store(Arc::new(next));
+        folder
     }
 
     /// The desk's and the biller's answers to a read of a patient whom the upstream tells of like this.
