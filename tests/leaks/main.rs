@@ -12,7 +12,15 @@
 
 mod caller;
 mod canaries;
+#[cfg(all(unix, feature = "demo"))]
+#[path = "../gateway/client.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+mod client;
 mod elements;
+#[cfg(all(unix, feature = "demo"))]
+#[path = "../gateway/folder.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+mod folder;
 #[path = "../proxy/gateway.rs"]
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod gateway;
@@ -49,6 +57,18 @@ mod l25;
 mod l26;
 mod l27;
 mod l28;
+mod l29;
+mod l30;
+mod l31;
+mod l32;
+mod l33;
+mod l34;
+mod l35;
+mod l36;
+#[cfg(all(unix, feature = "demo"))]
+#[path = "../gateway/process.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+mod process;
 mod sockets;
 mod stage;
 mod tables;
