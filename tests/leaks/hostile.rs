@@ -47,7 +47,7 @@ pub(crate) fn documents() -> Vec<(&'static str, String)> {
     let mut told = vec![
         ("another type", condition.clone()),
         ("more than was asked for", patient.clone()),
-        ("a Bundle in a Bundle", bundle("searchset", &[bundle("batch-response", &[inner.clone()])])),
+        ("a Bundle in a Bundle", bundle("searchset", &[bundle("batch-response", std::slice::from_ref(&inner))])),
         ("a Bundle in Parameters in a Bundle in a Patient", deep),
         ("a resource in a response", entry(json!([{ "response": { "status": "200", "outcome": condition } }]))),
         ("a resource in an outcome's place", entry(json!([{ "response": { "outcome": patient } }]))),

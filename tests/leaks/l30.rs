@@ -65,7 +65,7 @@ async fn l30_an_error_after_the_first_byte_ends_the_answer_and_nothing_is_flushe
     let begun =
         format!(r#"{{"resourceType":"Patient","name":[{names}{{"family":"x"}}],"address":[{{"city":"{CANARY}"}}],"#);
     for rest in [
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!(r#""_name":[{{"extension":[{{"valueString":"{CANARY}"#),
         format!(r#""contained":[{{"code":{{"text":"{CANARY}"}},"resourceType":"Condition"}}"#),
         format!(r#""gender":"\ud800{CANARY}"}}"#),
