@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::gateway::Setup;
-use crate::hostile::{JSON, bundle};
+use crate::hostile::{JSON, bundle, condition};
 use crate::stage::{POLICY, Stage};
 use crate::upstream::{CANARY, answer, fhir};
 
@@ -46,13 +46,16 @@ async fn l21_a_file_in_its_own_media_type_is_passed_on_to_nobody() {
         ["image/png", "application/pdf", "text/plain", "application/octet-stream", "application/fhir+xml", ""]
     {
         let field = if media_type.is_empty() { String::new() } else { format!("content-type: {media_type}\r\n") };
-        stage.answers(answer("200 OK", &field, CANARY));
-        for (caller, target) in
-            [("clinician", "/Binary/1"), ("billing", "/Patient/1"), ("desk", "/DocumentReference/1")]
-        {
-            let answered = stage.get(caller, target).await;
-            assert_eq!(answered.status, 502, "{caller} {target} {media_type}");
-            crate::judge::learns_nothing(media_type, &answered);
+        // What happens to be JSON is none by its own word.
+        for body in [CANARY.to_owned(), condition().to_string()] {
+            stage.answers(answer("200 OK", &field, body));
+            for (caller, target) in
+                [("clinician", "/Binary/1"), ("billing", "/Patient/1"), ("desk", "/DocumentReference/1")]
+            {
+                let answered = stage.get(caller, target).await;
+                assert_eq!(answered.status, 502, "{caller} {target} {media_type}");
+                crate::judge::learns_nothing(media_type, &answered);
+            }
         }
     }
     stage.end().await;

@@ -1,5 +1,5 @@
-//! No way round the filter: a file for each way to learn of a withheld value without seeing it, named after the row of the
-//! list of leaks that it closes. Gateways on loopback before an upstream that notes what it was asked.
+//! No way round the filter: a file for each way to learn of a withheld value without seeing it, named after its row in the
+//! threat model. Gateways on loopback before upstreams that answer wrongly on purpose, and a judge of what comes out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
