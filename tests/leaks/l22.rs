@@ -32,6 +32,8 @@ async fn l22_neither_a_manifest_nor_a_file_of_lines_is_passed_on() {
         answer("202 Accepted", &later, ""),
         answer("202 Accepted", &format!("{later}content-type: application/json\r\n"), manifest.to_string()),
         answer("200 OK", "content-type: application/json\r\n", manifest.to_string()),
+        // A file of one line is a document all the same.
+        answer("200 OK", "content-type: application/fhir+ndjson\r\n", format!("{}\n", patient())),
         answer("200 OK", "content-type: application/fhir+ndjson\r\n", format!("{}\n{}\n", condition(), patient())),
         answer("200 OK", "content-type: application/fhir+json\r\n", format!("{}\n{}\n", patient(), condition())),
     ] {

@@ -16,7 +16,7 @@ async fn lax() -> Upstream {
     Upstream::choosing(|request| {
         let path = request.split(' ').nth(1).unwrap().to_ascii_lowercase();
         let body = if path.contains("condition") || path.contains("..") || path.contains(';') || path.contains('%') {
-            json!({ "resourceType": "Patient", "id": "1", "name": [{ "family": CANARY }] }).to_string()
+            json!({ "resourceType": "Patient", "id": CANARY, "name": [{ "family": CANARY }] }).to_string()
         } else {
             patient()
         };
@@ -51,6 +51,13 @@ async fn l32_no_trick_of_paths_or_fields_reaches_what_the_role_does_not_see() {
         "http://other.example/fhir/Condition/c",
         "/FHIR/Condition/c",
         "/fhir/Patient/1/_history/../../../Condition/c",
+        // Where an id may be anything, the path alone stands between.
+        "/plan/v1/members/..",
+        "/plan/v1/members/%2e%2e",
+        "/plan/v1/members/..%2f..%2fadmin",
+        "/plan/v1/members/1;x=y",
+        "/plan/v1/members/1%2f..%2f2",
+        "/plan/v1/members/%252e%252e",
     ] {
         let answered = stage.ask("desk", &format!("GET {target}"), "", "").await;
         assert!(answered.status >= 400, "{target}: {}", answered.text());
@@ -99,6 +106,13 @@ async fn l32_what_is_behind_a_message_is_none_of_another_caller() {
             Caller::to(stage.gateway.plain).await.ask_last(format!("{head}{fields}\r\nname=x{smuggled}")).await;
         assert_ne!(answered.status, 200, "{fields}");
         judge::learns_nothing(&fields, &answered);
+    }
+    // A body that one server reads and another does not is none, whatever it holds.
+    for fields in [format!("{form}transfer-encoding: chunked\r\n"), format!("{form}transfer-encoding: Chunked\r\n")] {
+        let body = "6\r\nname=x\r\n0\r\n\r\n";
+        let head = format!("POST /fhir/Patient/_search HTTP/1.1\r\nhost: gw.example\r\nx-api-key: {}\r\n", key("desk"));
+        let answered = Caller::to(stage.gateway.plain).await.ask_last(format!("{head}{fields}\r\n{body}")).await;
+        assert_eq!(answered.status, 411, "{fields}: {}", answered.text());
     }
     assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
     stage.end().await;
