@@ -86,6 +86,7 @@ async fn l29_what_is_written_has_one_reading_too() {
     let stage = Stage::new().await;
     // These would be seen as they are.
     let shown = [
+        r#"{"resourceType":"Patient","gender":"male","gender":"male"}"#,
         r#"{"resourceType":"Patient","gender":"male","gender":"female"}"#,
         r#"{"resourceType":"Patient","gender":"male","gend\u0065r":"female"}"#,
         r#"{"resourceType":"Patient","name":[{"family":"x","family":"y"}]}"#,
