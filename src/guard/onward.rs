@@ -40,20 +40,18 @@ impl Guard<'_> {
     /// to the pages of a search in a form that is known are [`Guard::link`]'s to make.
     pub fn page(&self, from: From<'_>, path: &CanonicalPath, query: Option<&str>) -> Option<String> {
         let leads_on = match from.interaction.kind {
-            Kind::SearchType | Kind::SearchSystem => !self.is_search(path),
+            Kind::SearchType | Kind::SearchSystem => self.is_opaque(path),
             Kind::HistoryInstance | Kind::HistoryType | Kind::HistorySystem | Kind::Operation => true,
             _ => false,
         };
         leads_on.then(|| self.lead(Place::Page, from, path, query)).flatten()
     }
 
-    /// Whether a path is one that is searched as the standard says.
-    fn is_search(&self, path: &CanonicalPath) -> bool {
-        let segments: Vec<&str> = path.segments().iter().map(String::as_str).collect();
-        match segments.as_slice() {
-            [] | ["_search"] => true,
-            [of] | [of, "_search"] | [_, _, of] => self.definitions.resource(of).is_some(),
-            _ => false,
+    /// Whether a path is none that the standard gives a meaning to.
+    fn is_opaque(&self, path: &CanonicalPath) -> bool {
+        match path.segments().first().map(String::as_str) {
+            None | Some("_search" | "_history" | "metadata") => false,
+            Some(first) => !first.starts_with('$') && self.definitions.resource(first).is_none(),
         }
     }
 

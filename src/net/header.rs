@@ -3,10 +3,14 @@
 //! It never passes a field that proves or claims an identity, names an address, changes the method, makes a request
 //! conditional or chooses a representation; what the upstream needs of those the gateway writes itself.
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Lists, which may be spread over several fields.
 const LISTS: &[&str] = &["accept-language", "prefer", "tracestate"];
+
+/// The preferences (RFC 7240) that pass: how much is answered, and how strictly a search is read. One to answer later would
+/// begin what nobody follows.
+const PREFERENCES: [&str; 2] = ["return=", "handling="];
 
 /// Fields with one value. Two of them have two readings, so neither passes.
 const SINGLE: &[&str] = &["content-type", "traceparent", "x-request-id"];
@@ -21,11 +25,18 @@ pub fn forwardable_request_headers(received: &HeaderMap) -> HeaderMap {
         if SINGLE.contains(name) && values.iter().count() > 1 {
             continue;
         }
-        for value in values {
+        let passes = |value: &HeaderValue| *name != "prefer" || is_preference(value);
+        for value in values.iter().filter(|value| passes(value)) {
             forwarded.append(HeaderName::from_static(name), value.clone());
         }
     }
     forwarded
+}
+
+/// Whether a field holds such preferences alone.
+fn is_preference(value: &HeaderValue) -> bool {
+    let passes = |text: &str| PREFERENCES.iter().any(|known| text.trim().to_ascii_lowercase().starts_with(known));
+    value.to_str().is_ok_and(|list| list.split(',').all(passes))
 }
 
 fn is_hop_by_hop(received: &HeaderMap, name: &str) -> bool {

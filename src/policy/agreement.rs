@@ -70,7 +70,7 @@ impl Walk<'_> {
                 assert_eq!(absent, state.append.contains(&format!("\"_{}\":", form.json_name)), "{name}");
             }
             (Kind::Primitive, Action::Transform(id)) => match self.plan.transform(id).unwrap() {
-                Transform::Address | Transform::Page | Transform::Reference => {
+                Transform::Address | Transform::Page | Transform::Path | Transform::Reference => {
                     assert_eq!(*treatment, Treatment::Show, "{name}")
                 }
                 transform => {

@@ -51,6 +51,9 @@ const ADDRESSES: [(&str, &str); 5] = [
     ("CapabilityStatement.implementation", "url"),
 ];
 
+/// Where an outcome says which elements it is about; a FHIRPath may hold values (L19).
+const EXPRESSION: (&str, &str) = ("OperationOutcome.issue", "expression");
+
 /// The address of a page.
 const PAGE: (&str, &str) = ("Bundle.link", "url");
 
@@ -374,6 +377,9 @@ impl<'a> Compiler<'a> {
         if ADDRESSES.contains(&(owner, element.name.as_str())) {
             let page = PAGE == (owner, element.name.as_str());
             return self.transform(if page { Transform::Page } else { Transform::Address });
+        }
+        if self.view.restricted && (owner, element.name.as_str()) == EXPRESSION {
+            return self.transform(Transform::Path);
         }
         if self.view.restricted && (owner, element.name.as_str()) == ("Reference", "reference") {
             return self.transform(Transform::Reference);

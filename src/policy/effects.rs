@@ -86,7 +86,7 @@ impl From<&Transform> for Effects {
                 Self { generalised: true, ..none }
             }
             Transform::Pseudonym { .. } | Transform::PseudonymReference { .. } => Self { pseudonymised: true, ..none },
-            Transform::Address | Transform::Page | Transform::Reference => none,
+            Transform::Address | Transform::Page | Transform::Path | Transform::Reference => none,
         }
     }
 }

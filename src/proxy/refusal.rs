@@ -280,7 +280,7 @@ impl Refusal {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Issue::TooLong, "body"),
             Self::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, Issue::Timeout, "body"),
             Self::Write(error) => match error {
-                WriteError::Syntax(_) | WriteError::Ambiguous(_) | WriteError::Type { .. } => {
+                WriteError::Syntax(_) | WriteError::Sent(_) | WriteError::Ambiguous(_) | WriteError::Type { .. } => {
                     (StatusCode::BAD_REQUEST, Issue::Structure, "body")
                 }
                 WriteError::Hidden { .. } | WriteError::Lost { .. } | WriteError::Marked | WriteError::Unseen => {

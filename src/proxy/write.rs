@@ -140,6 +140,9 @@ async fn only_match(
     let document = Document::read(&whole.bytes).map_err(|_| Refusal::Response(Failure::Matches))?;
     let list = |name| document.root().member(name)?.map_or(Ok(Vec::new()), Node::children);
     let text = |of: Node<'_>, name| Ok(of.member(name)?.and_then(Node::as_str).map(String::from));
+    if text(document.root(), "resourceType").map_err(unread)?.as_deref() != Some("Bundle") {
+        return Err(Refusal::Response(Failure::Matches));
+    }
     let mut found = Vec::new();
     for entry in list("entry").map_err(unread)? {
         let Some(resource) = entry.member("resource").map_err(unread)? else { continue };

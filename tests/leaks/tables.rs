@@ -17,12 +17,12 @@ const ENVELOPES: [&str; 3] = ["Bundle", "OperationOutcome", "Parameters"];
 const BY_NAME: [&str; 3] = ["_content", "_query", "_text"];
 
 /// Elements of each value that are no part of what it says.
-const WITHIN: [&str; 3] = ["id", "extension", "modifierExtension"];
+pub(crate) const WITHIN: [&str; 3] = ["id", "extension", "modifierExtension"];
 
 const D: Definitions = Definitions::r4();
 
 /// What becomes of a GET.
-fn asks(view: &CheckedRole, target: &str) -> Result<Option<String>, GuardError> {
+pub(crate) fn asks(view: &CheckedRole, target: &str) -> Result<Option<String>, GuardError> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let interaction = Interaction::parse(&D, &http::Method::GET, path, Some(query)).unwrap();
     let guard = Guard {
@@ -119,8 +119,19 @@ fn meets(of: TypeId, one: &str, other: &str) -> bool {
     one.starts_with(&other) || other.starts_with(&one)
 }
 
+/// The paths that a parameter tests. A server may find a composite by its parts.
+fn tested(of: TypeId, parameter: &SearchParameter) -> impl Iterator<Item = &'static str> {
+    let parts = parameter.components.iter().map(move |part| D.search_parameter(D.get(of).name, part).unwrap());
+    parts.flat_map(|part| part.elements.iter()).chain(parameter.elements.iter())
+}
+
+/// Whether a parameter tests an element of a type, or a part of it.
+pub(crate) fn is_tested(of: TypeId, parameter: &SearchParameter, path: &str) -> bool {
+    tested(of, parameter).any(|tested| meets(of, tested, path))
+}
+
 /// For each resource type, the reference parameters that lead to it.
-fn ways_to() -> BTreeMap<&'static str, Vec<(&'static str, &'static str)>> {
+pub(crate) fn ways_to() -> BTreeMap<&'static str, Vec<(&'static str, &'static str)>> {
     let mut ways = BTreeMap::<_, Vec<_>>::new();
     for (_, source) in D.resource_types().filter(|(_, source)| !ENVELOPES.contains(&source.name)) {
         for parameter in D.search_parameters(source.name) {
@@ -133,7 +144,7 @@ fn ways_to() -> BTreeMap<&'static str, Vec<(&'static str, &'static str)>> {
 }
 
 /// The ways to ask by a parameter of a type: the requests, each of which tests what the parameter tests.
-fn ways_to_ask(resource: &str, parameter: &SearchParameter, ways: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn ways_to_ask(resource: &str, parameter: &SearchParameter, ways: &[(&str, &str)]) -> Vec<String> {
     let code = parameter.code.as_str();
     let mut targets = vec![
         format!("/{resource}?{code}=x"),
@@ -198,14 +209,14 @@ fn l10_whichever_element_is_hidden_no_search_tests_it() {
             for parameter in &parameters {
                 let code = parameter.code.as_str();
                 // Within a form of a choice the same form alone is meant.
-                let tests = |tested: &str| match own.contains(path) {
-                    true => meets(of, tested, path),
-                    false => tested == path || path.strip_prefix(tested).is_some_and(|rest| rest.starts_with('.')),
+                let is_within = |tested: &str| {
+                    tested == path || path.strip_prefix(tested).is_some_and(|rest| rest.starts_with('.'))
                 };
-                // A server may find a composite by its parts.
-                let parts = parameter.components.iter().map(|part| D.search_parameter(resource, part).unwrap());
-                let tested = parts.flat_map(|part| part.elements.iter()).chain(parameter.elements.iter());
-                if tested.into_iter().any(tests) {
+                let tests = match own.contains(path) {
+                    true => is_tested(of, parameter, path),
+                    false => tested(of, parameter).any(is_within),
+                };
+                if tests {
                     for target in ways_to_ask(resource, parameter, &ways) {
                         let error = asks(view, &target).expect_err(&format!("{resource}.{path} hidden: {target}"));
                         // Only what is refused for this element's sake counts.

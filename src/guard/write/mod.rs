@@ -34,6 +34,9 @@ pub enum WriteError {
     /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Syntax(SyntaxError),
+    /// The body can't be shown, such as one that nests too deep.
+    #[error("the body can't be taken: {0}")]
+    Sent(RedactError),
     /// The body has no one reading.
     #[error("the body: {0}")]
     Ambiguous(Ambiguous),
@@ -102,7 +105,7 @@ pub fn created(view: View<'_>, of: &str, sent: &[u8]) -> Result<Vec<u8>, WriteEr
         return Err(WriteError::Marked);
     }
     let written = sent.to_bytes();
-    let seen = seen(view, &written)?;
+    let seen = view(&written).map_err(WriteError::Sent)?.ok_or(WriteError::Unseen)?;
     let seen = read(&seen)?;
     check_same(of, 0, sent, tree(&seen)?)?;
     Ok(written)

@@ -63,6 +63,9 @@ pub enum Transform {
     Address,
     /// An address of a page of what was asked for ([`Addresses::page`]).
     Page,
+    /// The path of an element, of names, dots and places (`Patient.name[0].given`); what is more than that, such as a condition
+    /// with a value in it, is withheld.
+    Path,
     /// A reference, kept as it is unless it leads to a part (`#id`) that was withheld. That is for the caller to decide,
     /// who knows the parts: [`Transform::apply`] keeps each.
     Reference,
@@ -121,6 +124,7 @@ impl Transform {
             Self::Replace(constant) => Some(constant.as_ref().to_owned()),
             Self::Address => return given.addresses.as_ref()?.rewrite(text),
             Self::Page => return given.addresses.as_ref()?.page(text),
+            Self::Path => return is_path(text).then_some(Cow::Borrowed(text)),
             Self::Reference => return Some(Cow::Borrowed(text)),
         };
         made.map(Cow::Owned)
@@ -142,9 +146,22 @@ impl Transform {
             | Self::Replace(_)
             | Self::Address
             | Self::Page
+            | Self::Path
             | Self::Reference => Kinds::STRING,
         }
     }
+}
+
+fn is_path(text: &str) -> bool {
+    text.split('.').all(|step| {
+        let (name, place) = step.split_once('[').map_or((step, None), |(name, place)| (name, Some(place)));
+        let placed = place.is_none_or(|place| {
+            place
+                .strip_suffix(']')
+                .is_some_and(|place| place.len() <= 6 && place.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        placed && (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    })
 }
 
 #[cfg(test)]
