@@ -5,7 +5,6 @@
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
 use super::block::BLOCK;
-use super::lexer::MOST_DEPTH;
 use super::list::List;
 use super::read::Notes;
 
@@ -18,6 +17,8 @@ pub struct Tape {
     pub(super) partners: Vec<u32>,
     /// How many brackets were open when the window began.
     outer: usize,
+    /// The slot of the first mark.
+    pub(super) first: usize,
     pub(super) notes: Notes,
 }
 
@@ -27,9 +28,6 @@ const BEYOND: u32 = 0;
 
 /// The slot of the outermost bracket opened before the window.
 pub(super) const OUTER: usize = 1;
-
-/// The slot of the first mark.
-pub(super) const MARKS: usize = OUTER + MOST_DEPTH;
 
 /// A window of input that has been read, with its tape.
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +56,13 @@ impl Tape {
         self.places.expect(length / 5 + BLOCK);
         self.notes.clear();
         self.outer = depth;
+        self.first = OUTER + depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));
     }
 
     /// Makes a slot for each mark.
     pub(super) fn make_slots(&mut self) {
-        let wanted = MARKS + self.places.items().len();
+        let wanted = self.first + self.places.items().len();
         if self.partners.len() < wanted {
             self.partners.resize(wanted + wanted / 4, BEYOND);
         }
@@ -79,7 +78,7 @@ impl Tape {
     /// The mark of the bracket that closes the one of this slot.
     #[inline(always)]
     fn partner(&self, slot: usize) -> Option<usize> {
-        (*self.partners.get(slot)? as usize).checked_sub(MARKS)
+        (*self.partners.get(slot)? as usize).checked_sub(self.first)
     }
 }
 
@@ -111,7 +110,7 @@ impl<'a> Window<'a> {
         match byte {
             b'"' => Some((self.place(mark + 1)? + 1, mark + 2)),
             b'{' | b'[' => {
-                let partner = self.tape.partner(MARKS + mark)?;
+                let partner = self.tape.partner(self.tape.first + mark)?;
                 Some((self.place(partner)? + 1, partner + 1))
             }
             _ => Some((self.end_of_scalar(place)?, mark + 1)),
@@ -129,7 +128,7 @@ impl<'a> Window<'a> {
     pub(super) fn behind_at(&self, mark: usize, place: usize) -> Option<usize> {
         match self.text.get(place)? {
             b'"' => Some(mark + 2),
-            b'{' | b'[' => Some(self.tape.partner(MARKS + mark)? + 1),
+            b'{' | b'[' => Some(self.tape.partner(self.tape.first + mark)? + 1),
             _ => Some(mark + 1),
         }
     }

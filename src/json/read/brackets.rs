@@ -7,7 +7,7 @@
 use super::super::block::{BLOCK, Blocks};
 use super::super::grammar::Nesting;
 use super::super::lexer::{Lexer, UnderWay};
-use super::super::tape::{MARKS, OUTER, Tape};
+use super::super::tape::{OUTER, Tape};
 use super::Notes;
 use super::dense::Group;
 
@@ -84,8 +84,8 @@ impl Brackets {
     #[inline(always)]
     pub(super) fn of<B: Blocks>(lexer: &Lexer, tape: &mut Tape) -> Option<Self> {
         tape.make_slots();
-        let Tape { partners, notes, .. } = tape;
-        Self::list::<B>(lexer, notes)?;
+        let Tape { partners, notes, first, .. } = tape;
+        Self::list::<B>(lexer, notes, *first)?;
 
         let Notes { brackets, shapes, stack, .. } = notes;
         stack.begin(&lexer.nesting);
@@ -107,14 +107,14 @@ impl Brackets {
         (begins && ended == usize::from(any && depth == 0)).then_some(Self { depth, any })
     }
 
-    /// Lists the brackets of all groups.
+    /// Lists the brackets of all groups, where the first mark has this slot.
     #[inline(always)]
-    fn list<B: Blocks>(lexer: &Lexer, notes: &mut Notes) -> Option<()> {
+    fn list<B: Blocks>(lexer: &Lexer, notes: &mut Notes, first: usize) -> Option<()> {
         let Notes { tokens, groups, brackets, shapes, .. } = notes;
         // Room for the group that is asked about its shapes, however few there are.
         shapes.room::<BLOCK>()?;
         // The string that the window begins in has its token in an earlier one, and its closing quote is a mark of this.
-        let mut slot = MARKS as u32 + u32::from(matches!(lexer.under_way, UnderWay::Text { .. }));
+        let mut slot = first as u32 + u32::from(matches!(lexer.under_way, UnderWay::Text { .. }));
         let (mut others, mut strings) = ([0; BLOCK], [0; BLOCK]);
         for (number, group) in groups.iter().enumerate() {
             let bracket = group.bracket();

@@ -263,6 +263,7 @@ impl Redactor {
         self.drive(&mut Output::new(tape.window(valid), within, sink))?;
         // One that has grown with a long value that was held is not kept.
         if text.len() <= WINDOW {
+            self.tapes.reserve_exact(1);
             self.tapes.push(tape);
         }
         self.base += text.len() as u64;
