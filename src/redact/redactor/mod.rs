@@ -231,11 +231,14 @@ impl Redactor {
         self.tally
     }
 
-    /// The tally, and a redactor of another document by the same plan. It is as a new one is, but has room for its marks.
+    /// The tally, and a redactor of another document by the same plan. It is as a new one is, but has room for its marks
+    /// and for what lies around them.
     pub fn again(self) -> (Tally, Self) {
-        let Self { plan, given, limits, lexer, tapes, tally, .. } = self;
+        let Self { plan, given, limits, lexer, tapes, tally, mut frames, mut resources, .. } = self;
         // Of the document before it has nothing: a tape begins anew with each window.
-        (tally, Self { tapes, ..Self::new(plan, given, limits).on(lexer.back_end()) })
+        frames.clear();
+        resources.clear();
+        (tally, Self { tapes, frames, resources, ..Self::new(plan, given, limits).on(lexer.back_end()) })
     }
 
     fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
