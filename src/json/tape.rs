@@ -19,6 +19,8 @@ pub struct Tape {
     outer: usize,
     /// The slot of the first mark.
     pub(super) first: usize,
+    /// Whether there is a backslash anywhere.
+    pub(super) escapes: bool,
     pub(super) notes: Notes,
 }
 
@@ -56,6 +58,7 @@ impl Tape {
         self.places.expect(length / 5 + BLOCK);
         self.notes.clear();
         self.outer = depth;
+        self.escapes = false;
         self.first = OUTER + depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));
     }
@@ -87,6 +90,12 @@ impl<'a> Window<'a> {
     #[inline(always)]
     pub fn place(&self, mark: usize) -> Option<usize> {
         self.places.get(mark).map(|place| *place as usize)
+    }
+
+    /// Whether anything in it may be written with an escape.
+    #[inline(always)]
+    pub fn has_escapes(&self) -> bool {
+        self.tape.escapes
     }
 
     /// The places of several marks, from this one on; `None` where some of them are behind the last.

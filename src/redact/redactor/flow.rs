@@ -138,7 +138,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             let edge = match state.members.get_within(window.text, name + 1, end) {
                 Some(edge) => edge,
                 // Escaped, it may be one of them.
-                None if is_escaped(window.text, name + 1, end) => return End::Within,
+                None if window.has_escapes() && is_escaped(window.text, name + 1, end) => return End::Within,
                 None => &state.other,
             };
             let says = said.is_some_and(|said| window.text.get(name + 1..end) == Some(said.as_bytes()));
