@@ -5,7 +5,6 @@
 //! opening bracket knows its closing one, so that a whole value is passed over in one step however much it holds.
 
 use super::block::BLOCK;
-use super::lexer::MOST_DEPTH;
 use super::list::List;
 use super::read::Notes;
 
@@ -18,6 +17,10 @@ pub struct Tape {
     pub(super) partners: Vec<u32>,
     /// How many brackets were open when the window began.
     outer: usize,
+    /// The slot of the first mark.
+    pub(super) first: usize,
+    /// Whether there is a backslash anywhere.
+    pub(super) escapes: bool,
     pub(super) notes: Notes,
 }
 
@@ -27,9 +30,6 @@ const BEYOND: u32 = 0;
 
 /// The slot of the outermost bracket opened before the window.
 pub(super) const OUTER: usize = 1;
-
-/// The slot of the first mark.
-pub(super) const MARKS: usize = OUTER + MOST_DEPTH;
 
 /// A window of input that has been read, with its tape.
 #[derive(Debug, Clone, Copy)]
@@ -58,12 +58,14 @@ impl Tape {
         self.places.expect(length / 5 + BLOCK);
         self.notes.clear();
         self.outer = depth;
+        self.escapes = false;
+        self.first = OUTER + depth;
         (OUTER..OUTER + depth).for_each(|slot| Self::set_beyond(&mut self.partners, slot));
     }
 
     /// Makes a slot for each mark.
     pub(super) fn make_slots(&mut self) {
-        let wanted = MARKS + self.places.items().len();
+        let wanted = self.first + self.places.items().len();
         if self.partners.len() < wanted {
             self.partners.resize(wanted + wanted / 4, BEYOND);
         }
@@ -79,7 +81,7 @@ impl Tape {
     /// The mark of the bracket that closes the one of this slot.
     #[inline(always)]
     fn partner(&self, slot: usize) -> Option<usize> {
-        (*self.partners.get(slot)? as usize).checked_sub(MARKS)
+        (*self.partners.get(slot)? as usize).checked_sub(self.first)
     }
 }
 
@@ -88,6 +90,12 @@ impl<'a> Window<'a> {
     #[inline(always)]
     pub fn place(&self, mark: usize) -> Option<usize> {
         self.places.get(mark).map(|place| *place as usize)
+    }
+
+    /// Whether anything in it may be written with an escape.
+    #[inline(always)]
+    pub fn has_escapes(&self) -> bool {
+        self.tape.escapes
     }
 
     /// The places of several marks, from this one on; `None` where some of them are behind the last.
@@ -111,7 +119,7 @@ impl<'a> Window<'a> {
         match byte {
             b'"' => Some((self.place(mark + 1)? + 1, mark + 2)),
             b'{' | b'[' => {
-                let partner = self.tape.partner(MARKS + mark)?;
+                let partner = self.tape.partner(self.tape.first + mark)?;
                 Some((self.place(partner)? + 1, partner + 1))
             }
             _ => Some((self.end_of_scalar(place)?, mark + 1)),
@@ -129,7 +137,7 @@ impl<'a> Window<'a> {
     pub(super) fn behind_at(&self, mark: usize, place: usize) -> Option<usize> {
         match self.text.get(place)? {
             b'"' => Some(mark + 2),
-            b'{' | b'[' => Some(self.tape.partner(MARKS + mark)? + 1),
+            b'{' | b'[' => Some(self.tape.partner(self.tape.first + mark)? + 1),
             _ => Some(mark + 1),
         }
     }

@@ -19,6 +19,7 @@ use super::refusal::{Answered, Refusal};
 use super::trace::Trace;
 use super::{Gateway, headers};
 use crate::audit::{self, Begin, Elements, Outcome, Summary, Ticket};
+use crate::fhir::Operation;
 use crate::metrics::{Direction, Request, Treated};
 use crate::model::{Caller, Purpose, Role};
 use crate::net::address::CanonicalPath;
@@ -38,6 +39,7 @@ pub(super) struct Account {
     pub(super) role: Option<Role>,
     pub(super) purpose: Option<Purpose>,
     pub(super) interaction: Option<&'static str>,
+    pub(super) operation: Option<Operation>,
     pub(super) resource_type: Option<String>,
     pub(super) resource_id: Option<String>,
     pub(super) _place: Place,
@@ -68,10 +70,19 @@ impl Account {
             endpoint: self.endpoint.as_ref()?.name.to_string(),
             source: self.source,
             method: self.method.to_string(),
-            interaction: self.interaction?.to_owned(),
+            interaction: self.named_interaction()?,
             resource_type: self.resource_type.clone(),
             resource_id: self.resource_id.clone(),
             policy: self.gateway.policy.generation().to_owned(),
+        })
+    }
+
+    /// The interaction as the audit trail tells it: an operation with its name.
+    fn named_interaction(&self) -> Option<String> {
+        let interaction = self.interaction?;
+        Some(match self.operation {
+            Some(operation) => format!("{interaction} ${}", operation.as_str()),
+            None => interaction.to_owned(),
         })
     }
 
@@ -91,7 +102,7 @@ impl Account {
                 endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.name.to_string()),
                 source: self.source,
                 method: self.method.to_string(),
-                interaction: self.interaction.map(str::to_owned),
+                interaction: self.named_interaction(),
                 resource_type: self.resource_type.clone(),
                 resource_id: self.resource_id.clone(),
                 policy: Some(self.gateway.policy.generation().to_owned()),

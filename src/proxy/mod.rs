@@ -44,7 +44,7 @@ use self::request::{Conditions, Wanted};
 use self::write::Write;
 use crate::audit::Journal;
 use crate::fhir::interaction::Kind;
-use crate::fhir::{Definitions, Interaction};
+use crate::fhir::{Definitions, Interaction, Operation};
 use crate::guard::paging::Bound;
 use crate::guard::{self, Admission, Guard, PageKey};
 use crate::identity::{Identity, RoleMap};
@@ -153,6 +153,7 @@ pub async fn exchange<B: Body<Data = Bytes> + Send>(
         role: None,
         purpose: None,
         interaction: None,
+        operation: None,
         resource_type: None,
         resource_id: None,
         _place: place,
@@ -232,6 +233,7 @@ async fn decide<B: Body<Data = Bytes>>(
         wanted.bundle(body.as_ref())?;
     }
     account.interaction = Some(wanted.kind().as_str());
+    account.operation = wanted.fhir().and_then(|found| Operation::named(found.operation.as_deref()?));
     (account.resource_type, account.resource_id) = wanted.names();
     // Whoever fetches a file knows what it is of.
     if step != Step::File && !headers::accepts_json(&head.headers) {

@@ -205,6 +205,14 @@ fn has_backslash(word: u64) -> bool {
     other.wrapping_sub(ONES) & !other & (ONES << 7) != 0
 }
 
+/// Fewer bytes than a key holds, and zeros.
+#[cold]
+fn padded(bytes: &[u8]) -> [u8; WORDS] {
+    let mut padded = [0; WORDS];
+    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    padded
+}
+
 impl<V> Named<V> {
     fn key(&self) -> Key {
         Key { words: self.words, length: self.length }
@@ -222,14 +230,8 @@ impl Key {
         let length = end.saturating_sub(start);
         // INVARIANT: there is a mask for each length of up to sixteen.
         let mask = MASKS.get(length.min(WORDS)).copied().unwrap_or_default();
-        let bytes = match text.get(start..).and_then(|rest| rest.first_chunk::<WORDS>()) {
-            Some(bytes) => *bytes,
-            None => {
-                let mut bytes = [0; WORDS];
-                bytes.iter_mut().zip(text.get(start..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
-                bytes
-            }
-        };
+        let rest = text.get(start..).unwrap_or_default();
+        let bytes = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
         let word = u128::from_le_bytes(bytes);
         let words = [word as u64 & mask[0], (word >> 64) as u64 & mask[1]];
         Self { words, length: length as u32 }

@@ -14,7 +14,7 @@ pub(super) const MOST_IDS: usize = 10_000;
 pub(super) const LONGEST_ID: usize = 256;
 
 /// What stands for the place of an owner's counts before it is met: beyond all places, also with an element's added.
-const NOT_MET: usize = usize::MAX / 2;
+const NOT_MET: u32 = u32::MAX / 2;
 
 /// What happened to an element, how many times. An array counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub struct Ids {
 #[derive(Debug)]
 pub struct Tally {
     plan: Arc<Plan>,
-    /// For each owner the place of the count of its first element, or [`NOT_MET`].
-    firsts: Vec<usize>,
+    /// For each owner the place of the count of its first element, or [`NOT_MET`]; empty before anything is counted.
+    firsts: Vec<u32>,
     /// The counts of the owners that were met.
     counts: Vec<Count>,
     resources: Vec<(OwnerId, Ids)>,
@@ -77,7 +77,7 @@ impl Count {
 impl Tally {
     pub(super) fn new(plan: Arc<Plan>) -> Self {
         Self {
-            firsts: vec![NOT_MET; plan.owners.len()],
+            firsts: Vec::new(),
             plan,
             counts: Vec::new(),
             resources: Vec::new(),
@@ -91,7 +91,7 @@ impl Tally {
     /// The elements that were met: the owner, the element and its counts.
     pub fn elements(&self) -> impl Iterator<Item = (&str, &str, Count)> {
         self.plan.owners.iter().zip(&self.firsts).flat_map(|((owner, elements), first)| {
-            let counts = self.counts.get(*first..).unwrap_or_default();
+            let counts = self.counts.get(*first as usize..).unwrap_or_default();
             let counted = elements.iter().zip(counts).filter(|(_, count)| **count != Count::default());
             counted.map(move |(element, count)| (owner, element, *count))
         })
@@ -110,7 +110,7 @@ impl Tally {
         let Some(ElementId { owner, index }) = element else { return };
         let first = self.firsts.get(owner as usize).copied().unwrap_or(NOT_MET);
         // INVARIANT: an element is one of its owner's, since a plan has been verified; so a place is of no other owner.
-        match self.counts.get_mut(first + index as usize) {
+        match self.counts.get_mut(first as usize + index as usize) {
             Some(count) => count.one_more(fate),
             None => self.count_first(owner, index, fate),
         }
@@ -119,9 +119,10 @@ impl Tally {
     /// Counts the first element of an owner: most responses meet few owners, so the others cost nothing.
     #[cold]
     fn count_first(&mut self, owner: u16, index: u16, fate: Fate) {
+        self.firsts.resize(self.plan.owners.len(), NOT_MET);
         let Some(first) = self.firsts.get_mut(owner as usize).filter(|first| **first == NOT_MET) else { return };
-        *first = self.counts.len();
-        let place = *first + index as usize;
+        *first = self.counts.len() as u32;
+        let place = *first as usize + index as usize;
         let elements = self.plan.owners.at(owner.into()).map_or(0, |(_, elements)| elements.len());
         self.counts.resize(self.counts.len() + elements, Count::default());
         if let Some(count) = self.counts.get_mut(place) {

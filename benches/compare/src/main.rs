@@ -89,8 +89,11 @@ fn compete(
     definitions: &Definitions,
     folder: &std::path::Path,
 ) -> Outcome<()> {
-    let mut everyone: Vec<Box<dyn Contestant>> =
-        vec![Box::new(Fieldgate::whole(definitions)?), Box::new(Fieldgate::in_pieces(definitions)?)];
+    let mut everyone: Vec<Box<dyn Contestant>> = vec![
+        Box::new(Fieldgate::whole(definitions)?),
+        Box::new(Fieldgate::in_pieces(definitions)?),
+        Box::new(Fieldgate::again(definitions)?),
+    ];
     everyone.extend(peers::in_process());
     let mut policies = [
         Fieldgate::of_policy("hide-only", "hide.yaml", include_str!("../hide.yaml"), definitions)?,

@@ -23,6 +23,9 @@ pub struct Fieldgate {
     given: Given,
     /// The length of the pieces in which a document comes.
     piece: usize,
+    /// Whether a document is taken by the redactor of the one before, as `redact` does it for lines of JSON.
+    again: bool,
+    redactors: [Option<Redactor>; 2],
     out: Vec<u8>,
 }
 
@@ -37,6 +40,12 @@ impl Fieldgate {
         Self::new("fieldgate, in pieces of 16 KiB", [hide(definitions)?, pick()?], 16 << 10)
     }
 
+    /// The tasks, each document in one piece, and one redactor for all of a task's.
+    pub fn again(definitions: &Definitions) -> Outcome<Self> {
+        let plans = [hide(definitions)?, pick()?];
+        Ok(Self { again: true, ..Self::new("fieldgate, a redactor used again", plans, usize::MAX)? })
+    }
+
     /// The one role of a policy, whatever the task.
     pub fn of_policy(name: &'static str, file: &str, text: &str, definitions: &Definitions) -> Outcome<Self> {
         let (policy, _) = Policy::parse(file, text, definitions).map_err(|mistakes| format!("{file}: {mistakes}"))?;
@@ -46,7 +55,7 @@ impl Fieldgate {
 
     fn new(name: &'static str, plans: [Arc<Plan>; 2], piece: usize) -> Outcome<Self> {
         let given = Given { today: Some(jiff::civil::date(2026, 11, 22)), ..Given::default() };
-        Ok(Self { name, plans, given, piece, out: Vec::new() })
+        Ok(Self { name, plans, given, piece, again: false, redactors: [None, None], out: Vec::new() })
     }
 
     /// The plan of a task.
@@ -65,11 +74,16 @@ impl Fieldgate {
 
     fn redact(&mut self, task: Task, document: &[u8]) -> Outcome<()> {
         self.out.clear();
-        let mut redactor = Redactor::new(Arc::clone(self.plan(task)), self.given.clone(), Limits::default());
+        let known = self.redactors.get_mut(task as usize).and_then(Option::take);
+        let mut redactor =
+            known.unwrap_or_else(|| Redactor::new(Arc::clone(self.plan(task)), self.given.clone(), Limits::default()));
         for piece in document.chunks(self.piece) {
             redactor.write(piece, &mut Copied { piece, out: &mut self.out })?;
         }
         redactor.finish(&mut Copied { piece: &[], out: &mut self.out })?;
+        if let Some(slot) = self.redactors.get_mut(task as usize).filter(|_| self.again) {
+            *slot = Some(redactor.again().1);
+        }
         Ok(())
     }
 }

@@ -7,19 +7,23 @@
 use super::super::block::{BLOCK, Blocks};
 use super::super::grammar::Nesting;
 use super::super::lexer::{Lexer, UnderWay};
-use super::super::tape::{MARKS, OUTER, Tape};
+use super::super::tape::{OUTER, Tape};
 use super::Notes;
 use super::dense::Group;
 
-/// The open brackets: the outermost at level 1, and at level 0 what is no bracket.
+/// The open brackets, each its slot and above that its byte: the outermost at level 1, and at level 0 what is no bracket
+/// and has no shape.
 #[derive(Debug, Default)]
-pub(super) struct Stack(Vec<Open>);
+pub(super) struct Stack(Vec<u64>);
 
-/// A bracket: the slot of its partner, and its byte.
-#[derive(Debug, Clone, Copy, Default)]
-struct Open {
-    slot: u32,
-    shape: u8,
+#[inline(always)]
+fn bracket(slot: u32, shape: u8) -> u64 {
+    u64::from(slot) | u64::from(shape) << 32
+}
+
+#[inline(always)]
+fn shape(bracket: u64) -> u8 {
+    (bracket >> 32) as u8
 }
 
 /// The brackets of a window, matched.
@@ -36,9 +40,9 @@ impl Stack {
         self.make_room(nesting.depth);
         let outer = (0..nesting.depth).map(|level| {
             let shape = if nesting.is_object(level) { b'{' } else { b'[' };
-            Open { slot: (OUTER + level) as u32, shape }
+            bracket((OUTER + level) as u32, shape)
         });
-        let levels = std::iter::once(Open::default()).chain(outer);
+        let levels = std::iter::once(0).chain(outer);
         self.0.iter_mut().zip(levels).for_each(|(open, level)| *open = level);
     }
 
@@ -46,35 +50,34 @@ impl Stack {
     #[inline(always)]
     fn make_room(&mut self, depth: usize) {
         if self.0.len() <= depth + BLOCK {
-            self.0.resize(depth + BLOCK + BLOCK / 2, Open::default());
+            self.0.resize(depth + BLOCK + BLOCK / 2, 0);
         }
     }
 
-    /// Matches some brackets, at most a block of them, from a depth on: the depth behind them, and how often there was
-    /// nothing open behind one. Where one closes what was never opened the depth is less than nothing, which is very
-    /// much, and the rest is left out. The shape of each bracket is replaced by that of the innermost open behind it.
+    /// Matches some brackets, at most a block of them, from a depth on: the depth behind them. Where one closes what was
+    /// never opened the depth is less than nothing, which is very much, and the rest is left out. The shape of each
+    /// bracket is replaced by that of the innermost open behind it.
     #[inline(never)]
-    fn match_some(&mut self, depth: usize, slots: &[u32], shapes: &mut [u8], partners: &mut [u32]) -> (usize, usize) {
+    fn match_some(&mut self, depth: usize, slots: &[u32], shapes: &mut [u8], partners: &mut [u32]) -> usize {
         self.make_room(depth);
         let stack = self.0.as_mut_slice();
-        let (mut level, mut ended) = (depth, 0);
-        for (slot, shape) in slots.iter().zip(shapes) {
-            let opens = usize::from(is_open(*shape));
+        let mut level = depth;
+        for (slot, behind) in slots.iter().zip(shapes) {
+            let opens = usize::from(is_open(*behind));
             // One less than nothing for a closing bracket, which is all ones.
             let closes = opens.wrapping_sub(1);
             level = level.wrapping_add(opens);
             let Some(open) = stack.get_mut(level) else { break };
-            let partner = open.slot as usize & closes;
-            *open = Open { slot: *slot, shape: *shape };
+            let partner = *open as u32 as usize & closes;
+            *open = bracket(*slot, *behind);
             if let Some(partner) = partners.get_mut(partner) {
                 *partner = *slot;
             }
             level = level.wrapping_add(closes);
             let Some(open) = stack.get(level) else { break };
-            *shape = open.shape;
-            ended += usize::from(level == 0);
+            *behind = shape(*open);
         }
-        (level, ended)
+        level
     }
 }
 
@@ -84,8 +87,8 @@ impl Brackets {
     #[inline(always)]
     pub(super) fn of<B: Blocks>(lexer: &Lexer, tape: &mut Tape) -> Option<Self> {
         tape.make_slots();
-        let Tape { partners, notes, .. } = tape;
-        Self::list::<B>(lexer, notes)?;
+        let Tape { partners, notes, first, .. } = tape;
+        Self::list::<B>(lexer, notes, *first)?;
 
         let Notes { brackets, shapes, stack, .. } = notes;
         stack.begin(&lexer.nesting);
@@ -97,24 +100,25 @@ impl Brackets {
             if depth + slots.len() > most && !is_within(most, depth, shapes) {
                 return None;
             }
-            let (behind, ends) = stack.match_some(depth, slots, shapes, partners);
-            (depth, ended) = (behind, ended + ends);
+            depth = stack.match_some(depth, slots, shapes, partners);
+            // Behind the end of the root nothing is open, and has no shape.
+            ended += shapes.iter().map(|shape| u64::from(*shape == 0)).sum::<u64>();
             if depth > most {
                 return None;
             }
         }
         // There is one root, and it ends once: nothing may be open behind one bracket, and that is the last.
-        (begins && ended == usize::from(any && depth == 0)).then_some(Self { depth, any })
+        (begins && ended == u64::from(any && depth == 0)).then_some(Self { depth, any })
     }
 
-    /// Lists the brackets of all groups.
+    /// Lists the brackets of all groups, where the first mark has this slot.
     #[inline(always)]
-    fn list<B: Blocks>(lexer: &Lexer, notes: &mut Notes) -> Option<()> {
+    fn list<B: Blocks>(lexer: &Lexer, notes: &mut Notes, first: usize) -> Option<()> {
         let Notes { tokens, groups, brackets, shapes, .. } = notes;
         // Room for the group that is asked about its shapes, however few there are.
         shapes.room::<BLOCK>()?;
         // The string that the window begins in has its token in an earlier one, and its closing quote is a mark of this.
-        let mut slot = MARKS as u32 + u32::from(matches!(lexer.under_way, UnderWay::Text { .. }));
+        let mut slot = first as u32 + u32::from(matches!(lexer.under_way, UnderWay::Text { .. }));
         let (mut others, mut strings) = ([0; BLOCK], [0; BLOCK]);
         for (number, group) in groups.iter().enumerate() {
             let bracket = group.bracket();
@@ -166,8 +170,8 @@ impl Brackets {
         lexer.nesting = Nesting::new();
         let Tape { partners, notes, .. } = tape;
         for open in notes.stack.0.iter().skip(1).take(self.depth) {
-            lexer.nesting.push(open.shape & 0x20 != 0);
-            Tape::set_beyond(partners, open.slot as usize);
+            lexer.nesting.push(shape(*open) & 0x20 != 0);
+            Tape::set_beyond(partners, *open as u32 as usize);
         }
     }
 }

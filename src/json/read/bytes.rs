@@ -96,14 +96,16 @@ impl Content {
     /// Checks the scalars that begin at the bits of these words, each of which lies at its place in the window.
     #[inline(never)]
     pub(super) fn scalars(&mut self, blocks: &[(u32, u64)], window: &[u8]) -> Option<()> {
-        for (base, scalars) in blocks {
-            let mut rest = *scalars;
-            while rest != 0 {
-                let place = *base as usize + rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                if !is_short_scalar(window, place) {
-                    self.scalar_at(window, place)?;
-                }
+        // One loop for all of them, and not one for each block: how many a block has is hard to foretell.
+        let (mut blocks, mut base, mut rest) = (blocks.iter(), 0, 0);
+        for _ in 0..blocks.as_slice().iter().map(|(_, scalars)| scalars.count_ones()).sum() {
+            if rest == 0 {
+                (base, rest) = *blocks.next()?;
+            }
+            let place = base as usize + rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            if !is_short_scalar(window, place) {
+                self.scalar_at(window, place)?;
             }
         }
         Some(())
@@ -128,6 +130,12 @@ impl Content {
     pub(super) fn scalar(&mut self, state: UnderWay, window: &[u8], mut place: usize) -> Option<()> {
         self.under_way = match state {
             UnderWay::Number(mut state) => loop {
+                // Of digits behind digits only the number is to be known.
+                if matches!(state, Number::Integer | Number::Fraction)
+                    && let Some(bytes) = window.get(place..).and_then(|rest| rest.first_chunk::<8>())
+                {
+                    place += leading_digits(u64::from_le_bytes(*bytes)) as usize;
+                }
                 let Some(byte) = window.get(place) else { break UnderWay::Number(state) };
                 match state.after(*byte) {
                     Some(next) => state = next,

@@ -49,7 +49,7 @@ impl Tokens {
         tape: &mut Tape,
         content: &mut Content,
     ) -> Option<()> {
-        self.find::<B>(stretch, found, content)?;
+        tape.escapes |= self.find::<B>(stretch, found, content)?;
         let found = found.get(..stretch.blocks.len())?;
         let bases = || (stretch.base as u32..).step_by(BLOCK);
         let notes = &mut tape.notes;
@@ -73,17 +73,17 @@ impl Tokens {
         Some(())
     }
 
-    /// Finds the tokens of each block.
+    /// Finds the tokens of each block. Answers whether any of them has a backslash.
     #[inline(always)]
     fn find<B: Blocks>(
         &mut self,
         stretch: Stretch<'_>,
         found: &mut [Found; STRETCH],
         content: &mut Content,
-    ) -> Option<()> {
+    ) -> Option<bool> {
         let Stretch { blocks, length, mut base, window } = stretch;
         let Self { mut in_string, mut scalar } = *self;
-        let (mut wrong, mut last, mut goes_on) = (0, 0, content.goes_on);
+        let (mut wrong, mut last, mut goes_on, mut escapes) = (0, 0, content.goes_on, 0);
         for (block, found) in blocks.iter().zip(found) {
             let outline = B::outline(block);
             let Outline { operator, bracket, .. } = outline;
@@ -93,6 +93,7 @@ impl Tokens {
                 if high != 0 || goes_on {
                     content.sequences(&B::bits(block), base, length)?;
                 }
+                escapes |= backslash;
                 escaped = content.escapes(backslash, window, base..base + length)?;
                 goes_on = content.goes_on;
             }
@@ -115,6 +116,6 @@ impl Tokens {
             base += BLOCK;
         }
         *self = Self { in_string, scalar: last >> (length - 1) & 1 };
-        (wrong == 0).then_some(())
+        (wrong == 0).then_some(escapes != 0)
     }
 }

@@ -103,6 +103,9 @@ struct Allowance<'a> {
     unweighed: Option<Weighed<'a>>,
     /// Members of the values with these marks: a condition asks for one or two over and over.
     found: [Option<Found<'a>>; 2],
+    /// A value, by its mark, in which no object has a member of this name: what `..` selected once, and found nothing,
+    /// most conditions on labels ask for again.
+    nowhere: Option<(usize, &'a str)>,
 }
 
 /// A condition that decides how much may be read.
@@ -118,7 +121,7 @@ type Found<'a> = (usize, &'a str, Option<Node<'a>>);
 impl<'a> Allowance<'a> {
     fn new(condition: Weighed<'a>, value: Node<'a>) -> Self {
         let each = (value.text().len() as u64).saturating_add(LEAST_TEXT).saturating_mul(READINGS);
-        Self { text: each, each, unweighed: Some(condition), found: [None; 2] }
+        Self { text: each, each, unweighed: Some(condition), found: [None; 2], nowhere: None }
     }
 
     /// Must be called before the text of a node is read.
@@ -197,7 +200,14 @@ fn select_descendants<'a>(
     allowance: &mut Allowance<'a>,
     visit: Visit<'_, 'a>,
 ) -> Result<(), Undecided> {
-    let mut pending = vec![node];
+    let name = match selectors {
+        [Selector::Name(name)] => Some((node.mark(), &**name)),
+        _ => None,
+    };
+    if name.is_some() && allowance.nowhere == name {
+        return Ok(());
+    }
+    let (mut pending, mut nowhere) = (vec![node], true);
     while let Some(node) = pending.pop() {
         let known = pending.len();
         allowance.charge(node)?;
@@ -210,7 +220,13 @@ fn select_descendants<'a>(
         if let Some(children) = pending.get_mut(known..) {
             children.reverse();
         }
-        select_children(selectors, node, allowance, visit)?;
+        select_children(selectors, node, allowance, &mut |child, allowance| {
+            nowhere = false;
+            visit(child, allowance)
+        })?;
+    }
+    if nowhere {
+        allowance.nowhere = name;
     }
     Ok(())
 }

@@ -8,11 +8,12 @@
 
 use super::super::names::is_escaped;
 use super::super::output::{Output, Sink};
-use super::super::plan::{Action, Edge, Items, Plan, State, StateId};
+use super::super::plan::{Action, Edge, Items, Plan, State, StateId, TableId};
 use super::super::tally::Fate;
 use super::super::transform::Transform;
 use super::Redactor;
 use super::frame::{Discriminator, Frame, Opened};
+use super::hold::{First, first};
 use super::walk::kind_of;
 use crate::json::Window;
 
@@ -82,9 +83,14 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
         let plan = self.plan;
         match self.redactor.frames.last().map(|frame| frame.kind) {
             Some(Opened::Object { state, discriminator }) => {
-                let table = discriminator.and_then(|discriminator| plan.table(discriminator.table));
-                let said = table.map(|table| &*table.member);
-                plan.state(state).map_or(End::Within, |state| self.members(state, said))
+                let mut discriminator = discriminator;
+                let end = plan.state(state).map_or(End::Within, |state| self.members(state, discriminator.as_mut()));
+                if let Some(Frame { kind: Opened::Object { discriminator: known, .. }, .. }) =
+                    self.redactor.frames.get_mut(self.depth - 1)
+                {
+                    *known = discriminator;
+                }
+                end
             }
             Some(Opened::Array { items, state, .. }) => {
                 let state = state.and_then(|state| plan.state(state));
@@ -115,11 +121,12 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
         place - self.upto < self.redactor.limits.lead
     }
 
-    /// The members of an object, to its bracket or to what is not for the flow; `said` is the name of the member by which
-    /// it says what it is.
+    /// The members of an object, to its bracket or to what is not for the flow; it may say by one of them what it is.
     #[inline(never)]
-    fn members(&mut self, state: &State, said: Option<&str>) -> End {
+    fn members(&mut self, state: &State, mut discriminator: Option<&mut Discriminator>) -> End {
         let window = self.out.window;
+        let table = discriminator.as_ref().and_then(|discriminator| self.plan.table(discriminator.table));
+        let said = table.map(|table| &*table.member);
         loop {
             let Some([name, end, place]) = window.places(self.at) else {
                 let bracket = window.peek(self.at).is_some_and(|(_, byte)| byte == b'}');
@@ -131,12 +138,12 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             let edge = match state.members.get_within(window.text, name + 1, end) {
                 Some(edge) => edge,
                 // Escaped, it may be one of them.
-                None if is_escaped(window.text, name + 1, end) => return End::Within,
+                None if window.has_escapes() && is_escaped(window.text, name + 1, end) => return End::Within,
                 None => &state.other,
             };
             let says = said.is_some_and(|said| window.text.get(name + 1..end) == Some(said.as_bytes()));
             // Said twice, it is refused elsewhere.
-            if says && self.discriminator().is_none_or(|discriminator| discriminator.seen) {
+            if says && discriminator.as_ref().is_none_or(|discriminator| discriminator.seen) {
                 return End::Within;
             }
             let goes_on = match edge.action {
@@ -146,17 +153,9 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             if !goes_on {
                 return End::Within;
             }
-            if says && let Some(discriminator) = self.discriminator() {
+            if says && let Some(discriminator) = &mut discriminator {
                 discriminator.seen = true;
             }
-        }
-    }
-
-    /// That of the object that is the innermost frame.
-    fn discriminator(&mut self) -> Option<&mut Discriminator> {
-        match self.redactor.frames.last_mut().map(|frame| &mut frame.kind) {
-            Some(Opened::Object { discriminator, .. }) => discriminator.as_mut(),
-            _ => None,
         }
     }
 
@@ -187,6 +186,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 self.stays(edge, window, mark, place, byte)
             }
             Action::Descend(state) => self.opens(edge, state, mark, place, byte),
+            Action::Discriminate(table) if byte == b'{' => self.enters(edge, table, mark, place),
             _ => self.looked_into(edge, mark, place, byte),
         }
     }
@@ -260,15 +260,32 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
         }
     }
 
+    /// An object whose first member says what it is.
+    #[inline(never)]
+    fn enters(&mut self, edge: &Edge, table: TableId, mark: usize, place: usize) -> bool {
+        let (plan, window, limit) = (self.plan, self.out.window, self.redactor.limits.hold);
+        let First::Case(case) = first(plan, self.redactor.given.bounds.as_deref(), table, window, mark, limit) else {
+            return false;
+        };
+        let Some(state) = plan.state(case.state).filter(|state| !state.envelope) else { return false };
+        self.redactor.enter_resource(plan, table, case.owner, None, self.depth);
+        let discriminator = Some(Discriminator { table, seen: false });
+        let closed = self.within(edge, Opened::Object { state: case.state, discriminator }, Some(state), mark, place);
+        if closed {
+            self.redactor.leave_resource();
+        }
+        closed
+    }
+
     /// Through an object or an array to its end, or to what is not for the flow.
     #[inline(always)]
-    fn within(&mut self, edge: &Edge, kind: Opened, state: Option<&State>, mark: usize, place: usize) -> bool {
+    fn within(&mut self, edge: &Edge, mut kind: Opened, state: Option<&State>, mark: usize, place: usize) -> bool {
         let around = std::mem::replace(&mut self.emitted, false);
         self.at = mark + 1;
         self.depth += 1;
-        let end = match (kind, state) {
-            (Opened::Object { .. }, Some(state)) => self.members(state, None),
-            (Opened::Array { items, .. }, _) => self.items(items),
+        let end = match (&mut kind, state) {
+            (Opened::Object { discriminator, .. }, Some(state)) => self.members(state, discriminator.as_mut()),
+            (Opened::Array { items, .. }, _) => self.items(*items),
             (Opened::Object { .. }, None) => End::Within,
         };
         let emitted = self.emitted;

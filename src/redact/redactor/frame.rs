@@ -99,13 +99,32 @@ impl Redactor {
         let Mode::Enter { edge, table, state, owner, subject } = std::mem::replace(&mut self.mode, Mode::Walk) else {
             return Ok(Some(at));
         };
-        let fragment = plan.table(table).is_some_and(|table| table.fragments);
-        let frame = self.frames.len();
+        self.enter_resource(plan, table, owner, subject, self.frames.len());
         let discriminator = Discriminator { table, seen: false };
-        let mark = self.open_object(plan, edge, state, Some(discriminator), at, place, out);
+        Ok(Some(self.open_object(plan, edge, state, Some(discriminator), at, place, out)))
+    }
+
+    /// Notes an object that has said what it is, and lies within as many frames.
+    pub(super) fn enter_resource(
+        &mut self,
+        plan: &Plan,
+        table: TableId,
+        owner: OwnerId,
+        subject: Option<Box<str>>,
+        frame: usize,
+    ) {
+        let fragment = plan.table(table).is_some_and(|table| table.fragments);
         let fragments = self.fragments.len();
         self.resources.push(Resource { owner, frame, fragment, fragments, subject });
-        Ok(Some(mark))
+    }
+
+    /// Behind the innermost of such objects: what it holds is no longer referred to.
+    pub(super) fn leave_resource(&mut self) {
+        if let Some(resource) = self.resources.pop()
+            && !resource.fragment
+        {
+            self.fragments.truncate(resource.fragments);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the place in the plan, and the place in the window")]
@@ -178,12 +197,8 @@ impl Redactor {
             self.skeleton.truncate(frame.mark);
         }
         self.opened = self.opened.min(depth);
-        if self.resources.last().is_some_and(|resource| resource.frame == depth)
-            && let Some(resource) = self.resources.pop()
-        {
-            if !resource.fragment {
-                self.fragments.truncate(resource.fragments);
-            }
+        if self.resources.last().is_some_and(|resource| resource.frame == depth) {
+            self.leave_resource();
             if !stays {
                 self.withhold_envelope();
             }

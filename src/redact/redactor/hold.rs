@@ -33,7 +33,7 @@ pub(super) enum Held {
 }
 
 /// What the first member of an object says.
-enum First<'p> {
+pub(super) enum First<'p> {
     /// What the object is.
     Case(&'p Case),
     /// That the object is nothing that is seen, or that it is empty.
@@ -267,7 +267,7 @@ fn decided(
 }
 
 /// What the first member of an object says, which nearly always is what it is.
-fn first<'p>(
+pub(super) fn first<'p>(
     plan: &'p Plan,
     bounds: Option<&Bounds>,
     table: TableId,

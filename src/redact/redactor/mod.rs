@@ -231,20 +231,21 @@ impl Redactor {
         self.tally
     }
 
-    /// The tally, and a redactor of another document by the same plan. It is as a new one is, but has room for its marks.
+    /// The tally, and a redactor of another document by the same plan. It is as a new one is, but has room for its marks
+    /// and for what lies around them.
     pub fn again(self) -> (Tally, Self) {
-        let Self { plan, given, limits, lexer, tapes, tally, .. } = self;
+        let Self { plan, given, limits, lexer, tapes, tally, mut frames, mut resources, .. } = self;
         // Of the document before it has nothing: a tape begins anew with each window.
-        (tally, Self { tapes, ..Self::new(plan, given, limits).on(lexer.back_end()) })
+        frames.clear();
+        resources.clear();
+        (tally, Self { tapes, frames, resources, ..Self::new(plan, given, limits).on(lexer.back_end()) })
     }
 
     /// Begins another document by the same plan, and goes on counting.
     pub fn renew(&mut self) {
-        let mut fresh =
-            Self::new(Arc::clone(&self.plan), self.given.clone(), self.limits.clone()).on(self.lexer.back_end());
-        std::mem::swap(&mut fresh.tapes, &mut self.tapes);
-        std::mem::swap(&mut fresh.tally, &mut self.tally);
-        *self = fresh;
+        let fresh = Self::new(Arc::clone(&self.plan), self.given.clone(), self.limits.clone());
+        let (tally, again) = std::mem::replace(self, fresh).again();
+        *self = Self { tally, ..again };
     }
 
     fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
@@ -272,6 +273,7 @@ impl Redactor {
         self.drive(&mut Output::new(tape.window(valid), within, sink))?;
         // One that has grown with a long value that was held is not kept.
         if text.len() <= WINDOW {
+            self.tapes.reserve_exact(1);
             self.tapes.push(tape);
         }
         self.base += text.len() as u64;
