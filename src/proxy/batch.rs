@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use super::{Arrival, Gateway, exchange};
 use crate::fhir::{InteractionError, OperationOutcome};
 use crate::json::node::{Ambiguous, Document, Node};
 use crate::json::string::escape_into;
+use crate::net::address::CanonicalPath;
 
 /// A request of a batch, which may be none that can be read.
 pub(super) type Asked = Result<Request<Full<Bytes>>, Refusal>;
@@ -54,7 +56,7 @@ pub(super) struct Around<'a> {
     /// The authority that it was sent to.
     pub(super) authority: &'a str,
     /// The path of the endpoint.
-    pub(super) path: &'a str,
+    pub(super) path: &'a CanonicalPath,
     /// Where the caller reaches the endpoint.
     pub(super) public: &'a str,
 }
@@ -73,6 +75,21 @@ impl Around<'_> {
         Ok(entries.into_iter().map(|entry| self.request(entry)).collect())
     }
 
+    /// Looks at each request of a Bundle: its head, and its path below the endpoint.
+    pub(super) fn each(
+        &self,
+        bundle: &[u8],
+        most: usize,
+        look: impl Fn(&Parts, &CanonicalPath) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        for request in self.requests(bundle, most)? {
+            let (head, _) = request?.into_parts();
+            let path = CanonicalPath::parse(head.uri.path()).map_err(Refusal::Path)?;
+            look(&head, &path.strip_prefix(self.path).ok_or(Refusal::NoEndpoint)?)?;
+        }
+        Ok(())
+    }
+
     fn request(&self, entry: Node<'_>) -> Asked {
         let asked = entry.member("request").map_err(ambiguous)?.ok_or(NO_BUNDLE)?;
         let method = text(asked, "method")?.and_then(|method| method.parse::<Method>().ok()).ok_or(NO_BUNDLE)?;
@@ -85,7 +102,7 @@ impl Around<'_> {
         let resource = entry.member("resource").map_err(ambiguous)?;
         let body = resource.map_or(Bytes::new(), |resource| Bytes::copy_from_slice(resource.text()));
         let typed = !body.is_empty();
-        let target = format!("{}/{below}", self.path.trim_end_matches('/'));
+        let target = format!("{}/{below}", self.path.as_str().trim_end_matches('/'));
         let mut request = Request::builder().method(method).uri(target).body(Full::new(body)).map_err(|_| NO_BUNDLE)?;
         let fields = request.headers_mut();
         fields.clone_from(self.fields);
