@@ -230,8 +230,10 @@ impl Key {
         let length = end.saturating_sub(start);
         // INVARIANT: there is a mask for each length of up to sixteen.
         let mask = MASKS.get(length.min(WORDS)).copied().unwrap_or_default();
-        let rest = text.get(start..).unwrap_or_default();
-        let bytes = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
+        let bytes = match text.get(start..).and_then(|rest| rest.first_chunk::<WORDS>()) {
+            Some(bytes) => *bytes,
+            None => padded(text.get(start..).unwrap_or_default()),
+        };
         let word = u128::from_le_bytes(bytes);
         let words = [word as u64 & mask[0], (word >> 64) as u64 & mask[1]];
         Self { words, length: length as u32 }

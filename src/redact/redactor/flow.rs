@@ -186,7 +186,6 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 self.stays(edge, window, mark, place, byte)
             }
             Action::Descend(state) => self.opens(edge, state, mark, place, byte),
-            Action::Discriminate(table) if byte == b'{' => self.enters(edge, table, mark, place),
             _ => self.looked_into(edge, mark, place, byte),
         }
     }
@@ -226,6 +225,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 let kind = Opened::array(self.plan, *edge, None);
                 return self.within(edge, kind, None, mark, place);
             }
+            (Action::Discriminate(table), b'{') => return self.enters(edge, table, mark, place),
             (Action::Scalar(kinds), _) => kinds.has_one(kind_of(byte)),
             (Action::Transform(id), b'"') => match self.plan.transform(id) {
                 Some(Transform::Reference) => {
