@@ -2,20 +2,15 @@
 //!
 //! It must never write to the trail, nor call a trail whole that it has not read to its end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::terminal;
+use super::terminal::{self, Progress};
 use crate::audit::{self, Event, Noted, PatientReport, Report, TrailError};
-
-/// How long a command works before it shows its progress, and how often it does from then on.
-const QUIET: Duration = Duration::from_secs(2);
-const EVERY: Duration = Duration::from_millis(250);
 
 /// Check the audit trail, or read it for one patient
 #[derive(Debug, Args)]
@@ -99,7 +94,8 @@ impl Audit {
 impl Verify {
     fn run(&self, out: &mut dyn Write) -> Result<bool, TrailError> {
         let mut progress = Progress::new();
-        let report = audit::verify(&self.directory, self.noted, &mut |done, total| progress.show(done, total))?;
+        let report =
+            audit::verify(&self.directory, self.noted, &mut |done, total| progress.show(|_| read(done, total)))?;
         progress.clear();
         let printed = if self.json { print_json(out, &json!(report)) } else { self.print(out, &report) };
         printed.map_err(|source| TrailError::Write { source })?;
@@ -134,8 +130,9 @@ impl Patient {
             rows += 1;
             writeln!(out, "{event}")
         };
-        let report =
-            audit::patient(&self.directory, &self.id, &mut row, &mut |done, total| progress.show(done, total))?;
+        let report = audit::patient(&self.directory, &self.id, &mut row, &mut |done, total| {
+            progress.show(|_| read(done, total))
+        })?;
         progress.clear();
         let printed = if self.json { print_json(out, &json!({ "report": report })) } else { self.print(out, &report) };
         printed.map_err(|source| TrailError::Write { source })?;
@@ -170,32 +167,10 @@ fn print_json(out: &mut dyn Write, value: &serde_json::Value) -> io::Result<()> 
     writeln!(out, "{value}")
 }
 
-/// How far a long reading has come, on a terminal.
-struct Progress {
-    since: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { since: Instant::now(), shown: None, terminal: io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, done: u64, total: u64) {
-        if !self.terminal || self.since.elapsed() < QUIET || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
-        let _ = write!(io::stderr(), "\rreading: {percent} % of {} MiB", total / (1024 * 1024));
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
+/// How much of the trail was read.
+fn read(done: u64, total: u64) -> String {
+    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+    format!("reading: {percent} % of {} MiB", total / (1024 * 1024))
 }
 
 #[cfg(test)]

@@ -4,26 +4,22 @@
 //! no withheld value, no id and no credential.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use url::Url;
 
 use super::serve::{self, ServeError};
-use super::terminal::{self, Level};
+use super::terminal::{self, Level, Progress};
 use crate::conformance::{self, Report, Row, RunError, Settings, Spec};
 use crate::fhir::Definitions;
 use crate::policy::Finding;
 
 /// The exit code where the spec can't be used: nothing was sent.
 const NOT_UNDERSTOOD: u8 = 2;
-/// How long a run is quiet, and how often it tells of itself from then on.
-const QUIET: Duration = Duration::from_secs(2);
-const EVERY: Duration = Duration::from_millis(250);
-
 /// Hold a FHIR server or gateway to the ways around a field filter, from outside
 ///
 /// The spec says how to call it, what a caller must see of some test patients and what not. For each way (L00 to L36, see
@@ -109,7 +105,7 @@ impl Conformance {
             thorough: self.thorough,
         };
         let mut progress = Progress::new();
-        let mut show = |row: &str, requests: usize| progress.show(row, requests);
+        let mut show = |row: &str, requests: usize| progress.show(|_| format!("trying {row}: {requests} requests"));
         let done = serve::runtime()?.block_on(conformance::run(&self.target, &spec, credentials, &settings, &mut show));
         progress.clear();
         Ok(done?)
@@ -123,31 +119,4 @@ impl Conformance {
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.1);
     rate.ok_or_else(|| "write a number of requests in a second, 0.1 or more".to_owned())
-}
-
-/// Which row is tried, on a terminal.
-struct Progress {
-    since: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { since: Instant::now(), shown: None, terminal: io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, row: &str, requests: usize) {
-        if !self.terminal || self.since.elapsed() < QUIET || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let _ = write!(io::stderr(), "\rtrying {row}: {requests} requests\x1b[K");
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
 }

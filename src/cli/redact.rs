@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -131,8 +132,11 @@ impl Redact {
         // The standard output as such looks for the ends of lines.
         let out = io::stdout().as_fd().try_clone_to_owned().map_err(StreamError::Write)?;
         let mut out = BufWriter::with_capacity(GATHERED, File::from(out));
-        let mut progress = Progress::new("redacting");
-        let mut read = |bytes| progress.add(bytes);
+        let (mut progress, mut taken) = (Progress::new(), 0);
+        let mut read = |bytes| {
+            taken += bytes as u64;
+            progress.show(|time| rate(taken, time));
+        };
         let result = if self.ndjson {
             stream::lines(input, &mut out, redactor, &mut read)
         } else {
@@ -202,6 +206,13 @@ impl Redact {
             }
         }
     }
+}
+
+/// How many bytes were taken, and how many in a second.
+#[expect(clippy::cast_precision_loss, reason = "a rounded number is shown")]
+fn rate(bytes: u64, time: Duration) -> String {
+    let mebibytes = bytes as f64 / (1024.0 * 1024.0);
+    format!("redacting: {mebibytes:.0} MiB, {:.0} MiB/s", mebibytes / time.as_secs_f64())
 }
 
 /// Addresses of a file stay as they are, since no gateway stands before them; one with a query is withheld, because its

@@ -15,8 +15,6 @@ use crate::policy::Finding;
 const QUIET: Duration = Duration::from_secs(2);
 const EVERY: Duration = Duration::from_millis(250);
 
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
-
 /// Says on stderr what went wrong, with its causes.
 pub(super) fn complain(error: &dyn Error) {
     say(Level::Error, &with_causes(error));
@@ -57,31 +55,26 @@ pub(super) fn is_coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// How many bytes a long work has taken, on a terminal.
+/// How far a long work has come, on a terminal.
 pub(super) struct Progress {
-    doing: &'static str,
     since: Instant,
     shown: Option<Instant>,
     terminal: bool,
-    bytes: u64,
 }
 
 impl Progress {
-    pub(super) fn new(doing: &'static str) -> Self {
-        Self { doing, since: Instant::now(), shown: None, terminal: io::stderr().is_terminal(), bytes: 0 }
+    pub(super) fn new() -> Self {
+        Self { since: Instant::now(), shown: None, terminal: io::stderr().is_terminal() }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rounded number is shown")]
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+    /// Shows, from time to time, what is said of the work, given how long it has taken.
+    pub(super) fn show(&mut self, said: impl FnOnce(Duration) -> String) {
         let taken = self.since.elapsed();
         if !self.terminal || taken < QUIET || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
             return;
         }
         self.shown = Some(Instant::now());
-        let mebibytes = self.bytes as f64 / MEBIBYTE;
-        let rate = mebibytes / taken.as_secs_f64();
-        let _ = write!(io::stderr(), "\r{}: {mebibytes:.0} MiB, {rate:.0} MiB/s\x1b[K", self.doing);
+        let _ = write!(io::stderr(), "\r{}\x1b[K", said(taken));
     }
 
     pub(super) fn clear(&self) {

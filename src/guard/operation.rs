@@ -5,12 +5,13 @@
 //! the role does not see that, the operation is refused, or the types of which it would be told are left out.
 
 use super::query::Parameter;
-use super::search::{Rules, Scope, named_types, presentation};
+use super::search::{Fate, Rules, Scope, named_types, presentation};
 use super::{Guard, GuardError, paging};
 use crate::fhir::interaction::{Interaction, Kind};
 use crate::fhir::search::{Control, ParameterName, Test};
 use crate::fhir::{Operation, TypeId};
 use crate::net::address::CanonicalPath;
+use crate::policy::ENVELOPES;
 
 /// An operation as it is called upstream.
 pub(super) struct Called {
@@ -20,9 +21,6 @@ pub(super) struct Called {
     /// As in [`super::Admission::seen_first`].
     pub(super) seen_first: Option<CanonicalPath>,
 }
-
-/// What answers hold whatever they are about: what they come in, and how it went.
-const ENVELOPES: [&str; 3] = ["Bundle", "OperationOutcome", "Parameters"];
 
 /// The media types by which a caller may ask for the files of an export, all of which are one.
 const NDJSON: [&str; 3] = ["application/fhir+ndjson", "application/ndjson", "ndjson"];
@@ -182,11 +180,11 @@ impl Guard<'_> {
         for (name, value) in parameters {
             match ParameterName::parse(&name).map_err(GuardError::Name)? {
                 ParameterName::Control(Control::Count) => {
-                    let most = u64::from(self.most_count);
-                    let wanted: u64 = value
-                        .parse()
-                        .map_err(|_| GuardError::Value { parameter: "_count", takes: "a whole number" })?;
-                    kept.push((name, wanted.min(most).to_string()));
+                    let scope = Scope::of_system(of.into_iter().collect());
+                    kept.extend(match (Rules { guard: self, scope: &scope }).count(&value)? {
+                        Fate::Replace(values) => values.into_iter().map(|value| (name.clone(), value)).collect(),
+                        _ => vec![(name, value)],
+                    });
                 }
                 ParameterName::Control(Control::Since | Control::At) => kept.push((name, value)),
                 ParameterName::Control(control) if presentation(control, &value)?.is_some() => {}

@@ -52,7 +52,7 @@ pub use compile::is_mark;
 pub use decide::{Asked, Denied, Permit};
 pub use file::{BreakGlass, May};
 pub use labels::is_label;
-pub use reach::{Bearer, Reach, bounds};
+pub use reach::{Bearer, ENVELOPES, Reach, bounds};
 pub use syntax::{Finding, Mistake, Mistakes, Position, Warning};
 pub use treatment::Treatment;
 

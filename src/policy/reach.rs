@@ -68,8 +68,8 @@ pub fn bounds(reach: Option<&Reach>, holds: Option<&[Box<str>]>) -> Option<Arc<B
     Some(Arc::new(bounds))
 }
 
-/// Envelopes hold the resources that are decided one by one, or say how a request went.
-const ENVELOPES: [&str; 3] = ["Bundle", "OperationOutcome", "Parameters"];
+/// Envelopes hold the resources that are decided one by one, or say how a request went: any answer may hold them.
+pub const ENVELOPES: [&str; 3] = ["Bundle", "OperationOutcome", "Parameters"];
 
 /// What of an answer is seen: what was read or found.
 const SEES: Actions = Actions::READ.or(Actions::SEARCH);

@@ -8,9 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, CONTENT_LOCATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE, RETRY_AFTER,
-};
+use http::header::{ACCEPT_RANGES, CONTENT_LOCATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -36,10 +34,8 @@ pub(super) async fn answer(
     links: &Links,
     response: Response<UpstreamBody>,
 ) -> Response<Answer> {
-    let (status, told) = (response.status(), headers::of_answer(response.headers(), Form::Fhir, links));
-    let mut fields = HeaderMap::new();
-    fields.extend(told.get(RETRY_AFTER).map(|wait| (RETRY_AFTER, wait.clone())));
-    match (decided.step, status) {
+    let mut fields = HeaderMap::from_iter(headers::wait(response.headers()));
+    match (decided.step, response.status()) {
         (Step::Begin, StatusCode::ACCEPTED) => {
             let address = response.headers().get(CONTENT_LOCATION).and_then(|address| address.to_str().ok());
             let link =

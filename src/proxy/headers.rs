@@ -146,11 +146,14 @@ pub(super) fn of_answer(received: &HeaderMap, form: Form, addresses: &dyn Addres
             headers.insert(name, value);
         }
     }
-    let seconds = |value: &&HeaderValue| value.len() <= 6 && value.as_bytes().iter().all(u8::is_ascii_digit);
-    if let Some(wait) = received.get(RETRY_AFTER).filter(seconds) {
-        headers.insert(RETRY_AFTER, wait.clone());
-    }
+    headers.extend(wait(received));
     headers
+}
+
+/// How many seconds an upstream asks to be left alone, as the header field that says so.
+pub(super) fn wait(received: &HeaderMap) -> Option<(HeaderName, HeaderValue)> {
+    let seconds = |value: &&HeaderValue| value.len() <= 6 && value.as_bytes().iter().all(u8::is_ascii_digit);
+    received.get(RETRY_AFTER).filter(seconds).map(|wait| (RETRY_AFTER, wait.clone()))
 }
 
 /// Writes what every answer says.

@@ -6,11 +6,10 @@ use http::Method;
 use http::request::Parts;
 
 use super::refusal::Refusal;
-use super::request::Wanted;
-use crate::fhir::interaction::Kind;
-use crate::fhir::{InteractionError, Operation};
-use crate::guard::Guard;
+use super::request::{self, Wanted};
+use crate::fhir::Operation;
 use crate::guard::sealed::{Place, SEGMENT, Sealed};
+use crate::guard::{Guard, GuardError};
 use crate::net::address::CanonicalPath;
 
 /// Which step of what a caller has begun its request is.
@@ -36,7 +35,7 @@ impl Step {
             Some(Place::State) if method == Method::DELETE => Self::Cancel,
             Some(Place::State) => Self::State,
             Some(Place::File) => Self::File,
-            None if wanted.kind() == Kind::Operation && operation == Some(Operation::Export.as_str()) => Self::Begin,
+            None if operation == Some(Operation::Export.as_str()) => Self::Begin,
             Some(Place::Page) | None => Self::Answer,
         }
     }
@@ -49,16 +48,13 @@ pub(super) fn opened(guard: &Guard<'_>, head: &Parts, below: &CanonicalPath) -> 
     };
     // All that a link says is sealed in it.
     if head.uri.query().is_some() {
-        return Err(Refusal::Guard(crate::guard::GuardError::PageLink));
+        return Err(Refusal::Guard(GuardError::PageLink));
     }
     let link = guard.opened(segment).map_err(Refusal::Guard)?;
     let allowed = match link.place {
         Place::Page | Place::File => "GET, HEAD",
         Place::State => "GET, DELETE",
     };
-    if allowed.split(", ").any(|method| head.method == method) {
-        Ok(Some(link))
-    } else {
-        Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed }))
-    }
+    request::allows(allowed, &head.method)?;
+    Ok(Some(link))
 }

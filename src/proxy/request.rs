@@ -124,10 +124,14 @@ fn interaction(definitions: &Definitions, head: &Parts, below: &CanonicalPath) -
     let found = Interaction::parse(definitions, &head.method, path, query).map_err(Refusal::Interaction)?;
     let Some(operation) = &found.operation else { return Ok(found) };
     let allowed = Operation::named(operation).ok_or(Refusal::Guard(GuardError::Operation))?.methods();
-    if !allowed.split(", ").any(|method| head.method == method) {
-        return Err(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed }));
-    }
+    allows(allowed, &head.method)?;
     Ok(found)
+}
+
+/// Refuses a method that is none of those that are allowed, which are written as for the header `Allow`.
+pub(super) fn allows(allowed: &'static str, method: &Method) -> Result<(), Refusal> {
+    let is_allowed = allowed.split(", ").any(|allowed| method == allowed);
+    is_allowed.then_some(()).ok_or(Refusal::Interaction(InteractionError::MethodNotAllowed { allowed }))
 }
 
 /// Refuses a message that two servers could read differently (L32). Answers the authority that it was sent to.

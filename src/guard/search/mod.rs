@@ -159,7 +159,7 @@ impl Rules<'_> {
     }
 
     /// A page of none is a count.
-    fn count(&self, value: &str) -> Result<Fate, GuardError> {
+    pub(super) fn count(&self, value: &str) -> Result<Fate, GuardError> {
         let wanted = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse::<u64>().ok()).flatten();
         match wanted {
             None => Err(GuardError::Value { parameter: "_count", takes: "a whole number" }),
