@@ -1,8 +1,10 @@
 //! What `metadata` tells a role: of what the upstream can do, that which this role may do through the gateway.
 //!
 //! A view of its own, so that a CapabilityStatement that is read like any other resource stays as it is. It holds nothing
-//! but the statement and, where there is none, the outcome.
+//! but the statement and, where there is none, the outcome. Of each resource type it tells what may be searched, which the
+//! guard knows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::fhir::interaction::Kind;
@@ -14,8 +16,9 @@ use super::condition::Condition;
 use super::file::May;
 use super::treatment::Treatment;
 use super::view::{Origin, Rule, Verdict, View};
-use super::{CheckedRole, RoleView, path, reach};
+use super::{CheckedRole, RoleView, compile, path, reach};
 use crate::model::{Actions, Level};
+use crate::redact::plan::Plan;
 
 /// The interactions that the gateway lets through at all, whatever a role may.
 pub const LET_THROUGH: [Kind; 9] = [
@@ -53,8 +56,36 @@ fn operations(role: &CheckedRole) -> impl Iterator<Item = Operation> {
     Operation::ALL.into_iter().filter(|known| role.may.contains(&May::Operation(known.as_str().into())))
 }
 
-/// The view of what `metadata` answers a role.
-pub(super) fn view(definitions: &Definitions, role: &CheckedRole) -> View {
+/// What may be asked about a resource type.
+#[derive(Debug, Clone, Default)]
+pub struct Searchable {
+    /// Names of search parameters.
+    pub parameters: Vec<Box<str>>,
+    /// Values of `_include`.
+    pub includes: Vec<Box<str>>,
+    /// Values of `_revinclude`.
+    pub reverse_includes: Vec<Box<str>>,
+}
+
+/// What may be asked about each resource type of which something is told; `None` where it is whatever the upstream takes.
+pub(super) type Told = BTreeMap<TypeId, Option<Searchable>>;
+
+impl CheckedRole {
+    /// The plan for what `metadata` answers the role; `None` where it can't be compiled. `searchable`: what it may ask about
+    /// a type that it sees, if that is less than everything.
+    pub fn capabilities(
+        &self,
+        definitions: &Definitions,
+        searchable: impl Fn(TypeId) -> Option<Searchable>,
+    ) -> Option<Plan> {
+        let seen = definitions.resource_types().map(|(of, _)| of).filter(|of| self.sees(*of));
+        let told: Told = seen.map(|of| (of, searchable(of))).collect();
+        compile::compile_told(definitions, &view(definitions, self), &told).ok()
+    }
+}
+
+/// The view of what `metadata` answers a role, but for what differs from type to type.
+fn view(definitions: &Definitions, role: &CheckedRole) -> View {
     let mut view = role.view.clone();
     let statement = definitions.resource("CapabilityStatement");
     let outcome = definitions.resource("OperationOutcome");
@@ -63,12 +94,9 @@ pub(super) fn view(definitions: &Definitions, role: &CheckedRole) -> View {
     view.restricted = true;
     view.resources.values_mut().for_each(|seen| seen.envelope = true);
     let Some(statement) = statement else { return view };
-    let seen: Vec<&str> =
-        definitions.resource_types().filter(|(id, _)| role.sees(*id)).map(|(_, known)| known.name).collect();
     let codes: Vec<&str> = interactions(role).map(Kind::as_str).collect();
     let operations: Vec<&str> = operations(role).map(Operation::as_str).collect();
     let mut rules: Vec<Rule> = NEVER.iter().filter_map(|text| hide(definitions, statement, text, None)).collect();
-    rules.extend(hide(definitions, statement, "rest.resource", Some(("type", &seen))));
     rules.extend(hide(definitions, statement, "rest.resource.interaction", Some(("code", &codes))));
     for text in ["rest.operation", "rest.resource.operation"] {
         rules.extend(hide(definitions, statement, text, Some(("name", &operations))));

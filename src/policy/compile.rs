@@ -2,6 +2,11 @@
 //!
 //! INVARIANT: in a restricted view a state drops what it doesn't name, and names only what the walk shows.
 
+mod absent;
+mod told;
+
+pub use self::absent::is_mark;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +19,8 @@ use crate::redact::plan::{
 };
 use crate::redact::transform::Transform;
 
+use self::absent::absent;
+use super::capabilities::Told;
 use super::effects::{self, Effects};
 use super::labels;
 use super::resolve::Because;
@@ -62,11 +69,20 @@ const ENVELOPES: [&str; 2] = ["Bundle.entry", "Parameters.parameter"];
 
 /// Compiles a view.
 pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, CompileError> {
+    compile_telling(definitions, view, None)
+}
+
+/// Compiles a view of a CapabilityStatement that tells this of resource types.
+pub(super) fn compile_told(definitions: &Definitions, view: &View, told: &Told) -> Result<Plan, CompileError> {
+    compile_telling(definitions, view, Some(told))
+}
+
+fn compile_telling(definitions: &Definitions, view: &View, told: Option<&Told>) -> Result<Plan, CompileError> {
     let mut plan = PlanBuilder::new();
     let (whole, parts) = (plan.reserve_table(), plan.reserve_table());
     let integer = definitions.type_named("integer");
     let (states, counted) = (vec![Vec::new(); definitions.count()], vec![None; definitions.count()]);
-    let mut compiler = Compiler { definitions, view, plan, whole, parts, integer, states, counted };
+    let mut compiler = Compiler { definitions, view, told, plan, whole, parts, integer, states, counted };
     let resources = compiler.resources()?;
     let effects = effects::effects(&compiler.plan);
 
@@ -94,6 +110,7 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
 struct Compiler<'a> {
     definitions: &'a Definitions,
     view: &'a View,
+    told: Option<&'a Told>,
     plan: PlanBuilder,
     /// The table of resources that stand for themselves.
     whole: TableId,
@@ -329,9 +346,10 @@ impl<'a> Compiler<'a> {
             Kind::Complex | Kind::Backbone => match treatment {
                 Treatment::Pseudonym(domain) => self.pseudonym(domain, outcome)?,
                 _ if self.may_keep(outcome, target) => Action::Keep,
-                Treatment::Show | Treatment::Hide if self.view.may_matter(&outcome.inside) => {
-                    Action::Descend(self.descend(&outcome.inside, false)?)
-                }
+                Treatment::Show | Treatment::Hide if self.view.may_matter(&outcome.inside) => match self.told {
+                    Some(told) if told::is_of_types(target.name) => self.told(told, &outcome.inside)?,
+                    _ => Action::Descend(self.descend(&outcome.inside, false)?),
+                },
                 _ => Action::Drop,
             },
         };
@@ -479,27 +497,4 @@ impl<'a> Compiler<'a> {
         }
         counted
     }
-}
-
-const ABSENT_REASON: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
-const MASKED: &str = "masked";
-
-/// Whether an extension is the one that stands in place of an element that is `absent`.
-pub fn is_mark(url: &str, code: &str) -> bool {
-    url == ABSENT_REASON && code == MASKED
-}
-
-/// What is written in place of an element that is `absent`: always the same, whether the element was there or not. Of a
-/// choice the first form stands for all; a rule for its type alone can't tell which form that is, and only hides.
-fn absent(fork: &Fork, element: &Element, form: &TypeRef, first: bool) -> Option<String> {
-    let [outcome] = fork.outcomes() else { return None };
-    let by_rule = matches!(outcome.ruling.because, Because::Rule(_));
-    if outcome.ruling.treatment != Treatment::Absent || !first || (element.choice && !by_rule) {
-        return None;
-    }
-    let (open, close) = if element.many { ("[", "]") } else { ("", "") };
-    Some(format!(
-        r#""_{}":{open}{{"extension":[{{"url":"{ABSENT_REASON}","valueCode":"{MASKED}"}}]}}{close}"#,
-        form.json_name
-    ))
 }

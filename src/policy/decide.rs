@@ -48,6 +48,11 @@ impl Permit {
         &self.plan
     }
 
+    /// The same permission where the answer goes through another plan: what the server can do is told by a plan of its own.
+    pub fn through(self, plan: Plan) -> Self {
+        Self { plan: Arc::new(plan), ..self }
+    }
+
     /// Whether the plan withholds anything at all.
     pub fn restricted(&self) -> bool {
         self.restricted
@@ -127,7 +132,7 @@ impl Policy {
             Asked::Document(name) => (view.document(name).ok_or(Denied::NotSeen)?, true, None),
             // What the server can do is told to each role, and of nobody.
             Asked::Fhir(interaction) if interaction.kind == Kind::Capabilities => {
-                (&view.capabilities, view.restricted(), None)
+                (view.plan(), view.restricted(), None)
             }
             Asked::Fhir(interaction) => {
                 view.allow(definitions, interaction)?;

@@ -47,7 +47,7 @@ use file::RoleText;
 use syntax::Findings;
 use view::{Origin, View};
 
-pub use capabilities::{LET_THROUGH, supported_scopes};
+pub use capabilities::{LET_THROUGH, Searchable, supported_scopes};
 pub use compile::is_mark;
 pub use decide::{Asked, Denied, Permit};
 pub use file::{BreakGlass, May};
@@ -78,8 +78,6 @@ pub struct Policy {
 pub struct RoleView {
     role: CheckedRole,
     plan: Arc<Plan>,
-    /// The plan for what `metadata` answers.
-    capabilities: Arc<Plan>,
     /// The same role where a request reaches less far than it.
     bounded: Option<Box<RoleView>>,
 }
@@ -146,12 +144,7 @@ impl Checked {
     /// # Errors
     /// Where its view is too large to compile.
     pub fn compile(&self, role: &CheckedRole, definitions: &Definitions) -> Result<Plan, Mistakes> {
-        self.compile_view(role, &role.view, definitions)
-    }
-
-    /// Compiles the plan of one view of a role.
-    fn compile_view(&self, role: &CheckedRole, view: &View, definitions: &Definitions) -> Result<Plan, Mistakes> {
-        compile::compile(definitions, view).map_err(|error| {
+        compile::compile(definitions, &role.view).map_err(|error| {
             let mut findings = Findings::new(&self.file);
             role.tell(&error, &mut findings);
             findings.into_mistakes()
@@ -177,11 +170,8 @@ impl Policy {
                 None => plan.clone(),
                 Some(_) => Arc::new(checked.compile(&bounded, definitions)?),
             };
-            let capabilities =
-                Arc::new(checked.compile_view(&role, &capabilities::view(definitions, &role), definitions)?);
-            let bounded =
-                RoleView { role: bounded, plan: bounded_plan, capabilities: capabilities.clone(), bounded: None };
-            roles.insert(name, RoleView { role, plan, capabilities, bounded: Some(Box::new(bounded)) });
+            let bounded = RoleView { role: bounded, plan: bounded_plan, bounded: None };
+            roles.insert(name, RoleView { role, plan, bounded: Some(Box::new(bounded)) });
         }
         let Checked { file, documents, .. } = checked;
         Ok((Self { file, generation: generation(text), roles, documents }, warnings))

@@ -149,8 +149,13 @@ pub(super) async fn decide<B: Body<Data = Bytes>>(
         }
         _ => None,
     };
-    let reach = permit.reach().map(Arc::as_ref);
+    let reach = permit.reach().cloned();
+    let reach = reach.as_deref();
     let guard = gateway.guard(&endpoint, &caller.name, &role, reach, account.time).ok_or(Refusal::Role)?;
+    let permit = match wanted.kind() {
+        Kind::Capabilities => permit.through(guard.capabilities().map_err(Refusal::Guard)?),
+        _ => permit,
+    };
     let write = request::write(&wanted, &mut body);
     let conditions = Conditions::of(&wanted, &head)?;
     let asked = guard::Asked {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fieldgate::demo::people::Population;
 use fieldgate::demo::upstream::Running as Demo;
+use fieldgate::fhir::Definitions;
 use serde_json::{Value, json};
 
 use crate::gateway::{Running, Setup};
@@ -107,6 +108,68 @@ async fn the_capability_statement_tells_what_the_role_may_do() {
         assert_eq!(reply.json()["rest"], told(types, codes), "{role}");
         assert!(!reply.text().contains(CANARY), "{}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn the_capability_statement_tells_of_searches_what_may_be_asked_and_nothing_else() {
+    let definitions = Definitions::r4();
+    let types = ["Patient", "Observation", "Encounter"];
+    let parameters = |name: &str| -> Vec<String> {
+        let standard = definitions.search_parameters(name).map(|known| known.code.to_string());
+        standard.chain(["own", "other"].map(String::from)).collect()
+    };
+    let inclusions: Vec<String> = types
+        .iter()
+        .flat_map(|of| definitions.search_parameters(of).map(move |known| format!("{of}:{}", known.code)))
+        .collect();
+    let resource = |of: &&str| {
+        let parameters = parameters(of).into_iter().map(|name| json!({ "name": name, "type": "token" }));
+        let mut resource = json!({ "searchParam": parameters.collect::<Vec<_>>() });
+        resource["searchInclude"] = inclusions.clone().into();
+        resource["searchRevInclude"] = inclusions.clone().into();
+        // What it is of stands behind what it tells.
+        resource["type"] = (*of).into();
+        resource
+    };
+    let resources: Vec<Value> = types.iter().map(resource).collect();
+    let statement = json!({ "resourceType": "CapabilityStatement", "rest": [{ "resource": resources }] });
+    let upstream = Upstream::answering(fhir(statement.to_string()), Then::Close).await;
+    let issuer = Issuer::new();
+    let sees = "Patient: { \"*\": show, birthDate: hide }\n      Encounter: { \"*\": show }";
+    let mut setup = issuer.setup("");
+    setup.policy = setup.policy.replace("Patient: { name: show, gender: show, birthDate: year }", sees);
+    for (of, path) in [("Patient", "gender"), ("Observation", "value")] {
+        setup.declared.insert(definitions.resource(of).unwrap(), "own", [path.into()]);
+    }
+    let gateway = Running::start(upstream.address, setup).await;
+    let whole = get(&gateway, &issuer.token("clinician", &json!({})), "/fhir/metadata").await.json();
+    assert_eq!(whole, statement, "who sees everything may ask everything");
+
+    let token = issuer.token("desk", &json!({}));
+    let told = get(&gateway, &token, "/fhir/metadata").await.json();
+    let (mut asked, mut refused) = (0, 0);
+    for (of, told) in types.iter().zip(told["rest"][0]["resource"].as_array().unwrap()) {
+        let names = |member: &str, name: fn(&Value) -> &Value| -> BTreeSet<String> {
+            let told = told[member].as_array().into_iter().flatten();
+            told.map(|value| name(value).as_str().unwrap().to_owned()).collect()
+        };
+        let parameters = parameters(of).into_iter().map(|name| (format!("{name}=1"), ("searchParam", name)));
+        let there = inclusions.iter().map(|value| (format!("_include={value}"), ("searchInclude", value.clone())));
+        let back = inclusions.iter().map(|value| (format!("_revinclude={value}"), ("searchRevInclude", value.clone())));
+        let of_itself = |value: &str| value.starts_with(&format!("{of}:"));
+        for (query, (member, value)) in parameters.chain(there.filter(|(_, (_, value))| of_itself(value))).chain(back) {
+            let name: fn(&Value) -> &Value = if member == "searchParam" { |told| &told["name"] } else { |told| told };
+            let before = upstream.requests().len();
+            let reply = get(&gateway, &token, &format!("/fhir/{of}?{query}")).await;
+            // An inclusion of nothing that is seen is asked for in vain.
+            let upstreams = upstream.requests();
+            let goes = reply.status == 200
+                && upstreams[before..].iter().any(|sent| member == "searchParam" || sent.contains("include="));
+            assert_eq!(names(member, name).contains(&value), goes, "{of} {query}: {}", reply.text());
+            (asked, refused) = (asked + u32::from(goes), refused + u32::from(!goes));
+        }
+    }
+    assert!(asked > 40 && refused > 40, "{asked} asked, {refused} refused");
 }
 
 #[tokio::test]

@@ -21,6 +21,11 @@ impl Declared {
         }
     }
 
+    /// The codes of a type's parameters.
+    pub(super) fn codes(&self, of: TypeId) -> impl Iterator<Item = &str> {
+        self.0.get(&of).into_iter().flat_map(|known| known.keys().map(|code| &**code))
+    }
+
     /// A parameter's code and the elements that it tests.
     pub(super) fn get(&self, of: TypeId, code: &str) -> Option<(&str, &[Box<str>])> {
         self.0.get(&of)?.get_key_value(code).map(|(code, elements)| (&**code, &**elements))

@@ -77,7 +77,8 @@ impl Rules<'_> {
         all.filter(|of| self.guard.view.sees(*of)).collect()
     }
 
-    fn references(&self, of: TypeId) -> impl Iterator<Item = Known<'_>> {
+    /// The reference parameters that FHIR defines of a type.
+    pub(super) fn references(&self, of: TypeId) -> impl Iterator<Item = Known<'_>> {
         let parameters = self.guard.definitions.search_parameters(self.name(of));
         parameters.filter(|known| known.kind == ParameterKind::Reference).map(move |known| self.standard(of, known))
     }

@@ -10,6 +10,7 @@ mod filter;
 mod include;
 mod scope;
 mod tested;
+mod told;
 
 pub use self::declared::Declared;
 
