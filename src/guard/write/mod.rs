@@ -99,7 +99,8 @@ pub fn check(of: &str, sent: &[u8]) -> Result<(), WriteError> {
 /// Where it is no resource of this type, or holds what the role does not see.
 pub fn created(view: View<'_>, of: &str, sent: &[u8]) -> Result<Vec<u8>, WriteError> {
     let sent = Document::read(sent).map_err(WriteError::Syntax)?;
-    let sent = Tree::of(&sent).map_err(WriteError::Ambiguous)?;
+    let mut sent = Tree::of(&sent).map_err(WriteError::Ambiguous)?;
+    prune(&mut sent);
     check_type(&sent, of)?;
     if marks(&sent) > 0 {
         return Err(WriteError::Marked);
@@ -156,6 +157,7 @@ pub fn updated(view: View<'_>, of: &str, stored: &[u8], sent: Sent<'_>) -> Resul
         Sent::Resource(_) => body,
         Sent::Patch(_) => patch::apply(shown.clone(), &body)?,
     };
+    prune(&mut sent);
     check_type(&sent, of)?;
     unlabel(&mut sent, labels);
 
@@ -196,6 +198,18 @@ fn check_type(sent: &Tree<'_>, of: &str) -> Result<(), WriteError> {
     }
 }
 
+/// Takes away members that are empty, which no view shows: to be empty is to be absent (R4 json.html#2.6.2).
+fn prune(tree: &mut Tree<'_>) {
+    match tree {
+        Tree::Scalar(_) => {}
+        Tree::Array(items) => items.iter_mut().for_each(prune),
+        Tree::Object(members) => {
+            members.iter_mut().for_each(|member| prune(&mut member.value));
+            members.retain(|member| !member.value.is_empty());
+        }
+    }
+}
+
 /// Whether the view of what would be stored is what the caller sent, but for what the gateway writes into each view.
 fn check_same(of: &str, labels: usize, mut sent: Tree<'_>, mut seen: Tree<'_>) -> Result<(), WriteError> {
     unlabel(&mut seen, labels);
@@ -215,8 +229,6 @@ fn differs(place: Place<'_>, sent: &Tree<'_>, seen: &Tree<'_>) -> Option<Box<str
     let (Tree::Object(members), Tree::Object(others)) = (sent, seen) else { return Some(place.element()) };
     let of_sent = members.iter().find_map(|member| match seen.member(&member.name) {
         Some(other) => differs(place.of(&member.name), &member.value, other),
-        // What is empty is nothing, and nothing of it stays.
-        None if member.value.is_empty() => None,
         None => Some(place.of(&member.name).element()),
     });
     let added = || others.iter().find(|member| sent.member(&member.name).is_none());

@@ -36,6 +36,7 @@ roles:
         code: show
         valueQuantity: show
         component.code: show
+      Encounter: { "*": show, reasonCode: hide, language: absent }
 "#;
 
 /// The view of a role of the policy.
@@ -244,6 +245,95 @@ fn a_label_that_is_stored_stays_one() {
     let written = put(&labelled, &sent).unwrap();
     assert_eq!(written["meta"]["security"].as_array().unwrap().len(), 1);
     assert_eq!(written["active"], json!(false));
+}
+
+const LABEL: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"REDACTED"}"#;
+
+#[test]
+fn labels_of_a_view_that_shows_them_are_never_stored_and_stored_ones_stay() {
+    let encounter = |security: &str| {
+        let meta = format!(r#""meta":{{"versionId":"1","security":[{security}]}}"#);
+        format!(r#"{{"resourceType":"Encounter","id":"e",{meta},"status":"planned","reasonCode":[{{"text":"why"}}]}}"#)
+    };
+    let other = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}"#;
+    let (both, twice) = (format!("{other},{LABEL}"), format!("{LABEL},{LABEL}"));
+    for security in ["", other, LABEL, &both, &twice] {
+        let stored = encounter(security);
+        let read = copy_of(&stored);
+        assert!(read["meta"]["security"].as_array().unwrap().len() > usize::from(!security.is_empty()), "{read}");
+        let mut sent = read.clone();
+        sent["status"] = json!("finished");
+        let mut expected: Value = serde_json::from_str(&stored).unwrap();
+        expected["status"] = json!("finished");
+        assert_eq!(put(&stored, &sent).unwrap(), expected, "{security}");
+        // One more than there are is a copy's.
+        let mut more = read;
+        let label: Value = serde_json::from_str(LABEL).unwrap();
+        more["extension"] = json!([{ "url": "urn:x", "valueCoding": label }]);
+        assert_eq!(put(&stored, &more), Err(WriteError::Marked), "{security}");
+    }
+}
+
+#[test]
+fn a_label_or_mark_is_told_from_what_only_looks_like_one() {
+    let tell = |text: &str, tell: &dyn Fn(&Tree<'_>) -> bool| {
+        let document = Document::read(text.as_bytes()).unwrap();
+        tell(&Tree::of(&document).unwrap())
+    };
+    let mark =
+        r#"{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"masked"}]}"#;
+    assert!(tell(mark, &is_mark) && tell(&format!("[{mark}]"), &is_mark));
+    for other in [
+        mark.replace("masked", "unknown"),
+        mark.replace("data-absent-reason", "other"),
+        mark.replace("\"extension", "\"modifierExtension"),
+        mark.replace("[{", "[{},{"),
+        mark.replace("{\"ext", "{\"id\":\"1\",\"ext"),
+        format!("[{mark},{mark}]"),
+        "[]".to_owned(),
+        "\"masked\"".to_owned(),
+    ] {
+        assert!(!tell(&other, &is_mark), "{other}");
+    }
+    for (marked, of) in [
+        (format!(r#"{{"_gender":{mark}}}"#), 1),
+        (format!(r#"{{"gender":{mark}}}"#), 0),
+        (format!(r#"{{"_gender":{{"id":"1"}},"contact":[{{"_gender":{mark}}},{{"name":{{"_text":{mark}}}}}]}}"#), 2),
+        (format!(r#"{{"meta":{{"security":[{LABEL}]}}}}"#), 1),
+        (LABEL.replace("REDACTED", "OTHER"), 0),
+    ] {
+        assert!(tell(&marked, &|tree| marks(tree) == of), "{marked}");
+        assert!(tell(&marked, &|tree| {
+            let mut tree = tree.clone();
+            unmark(&mut tree);
+            marks(&tree) == labels(&tree) && (of > 0 || tree.same(&tree.clone()))
+        }));
+    }
+    let kept = format!(r#"{{"_gender":{{"id":"1"}},"gender":{mark}}}"#);
+    assert!(tell(&kept, &|tree| {
+        let mut bare = tree.clone();
+        unmark(&mut bare);
+        bare.same(tree)
+    }));
+}
+
+#[test]
+fn what_is_withheld_is_each_scalar_that_is_stored_and_not_shown_as_often() {
+    let stored = r#"{"a":1,"b":[{"c":"x"},{"c":"x"},{"c":"y"}],"d":{"e":true}}"#;
+    let shown = r#"{"a":2,"b":[{"c":"x"}],"d":{"e":true},"f":1}"#;
+    let (stored, shown) = (Document::read(stored.as_bytes()).unwrap(), Document::read(shown.as_bytes()).unwrap());
+    let withheld = withheld(&Tree::of(&stored).unwrap(), &Tree::of(&shown).unwrap());
+    let expected = [(".a", "1", 1), (".b.c", "\"x\"", 1), (".b.c", "\"y\"", 1)];
+    let expected = expected.map(|(place, text, count)| ((place.to_owned(), text.as_bytes()), count));
+    assert_eq!(withheld, BTreeMap::from(expected));
+}
+
+#[test]
+fn what_is_empty_is_nothing_that_is_set() {
+    let mut sent = copy_of(PATIENT);
+    sent["photo"] = json!([]);
+    sent["maritalStatus"] = json!({});
+    assert_eq!(put(PATIENT, &sent).unwrap(), stored());
 }
 
 #[test]
