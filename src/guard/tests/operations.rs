@@ -119,7 +119,7 @@ fn an_answer_holds_the_types_of_which_may_be_told() {
     // An upstream that takes the types is asked for them.
     let guard = Guard { takes_types: true, ..fixture.guard("registry") };
     let asked = called_of(&fixture, guard, "/Patient/$export").unwrap().query;
-    assert_eq!(asked.as_deref(), Some("_type=CapabilityStatement%2CCondition%2CGroup%2CObservation%2CPatient"));
+    assert_eq!(asked.as_deref(), Some("_type=Condition%2CGroup%2CObservation%2CPatient"));
 }
 
 #[test]
