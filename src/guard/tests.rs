@@ -54,7 +54,7 @@ roles:
       Patient: { "*": show, birthDate: hide }
       Observation: { "*": show, note: hide }
       Immunization: { "*": show, patient: hide }
-      Condition: { code: show, subject: show, asserter: show }
+      Condition: { id: hide, code: show, subject: show, asserter: show }
       Group: { "*": show, name: hide }
   clinician:
     about: Treats.

@@ -397,3 +397,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,6 +182,7 @@ fn without_version(reference: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::plan::{Action, Edge, PlanBuilder};
 
     #[test]
     fn the_id_of_a_reference_is_its_last_part_without_the_version() {
@@ -189,6 +190,49 @@ mod tests {
             assert_eq!(bare_id(reference), "1", "{reference}");
             assert_eq!(patient_id(reference), Some("1"), "{reference}");
         }
+    }
+
+    #[test]
+    fn each_element_is_counted_in_its_own_place() {
+        let mut builder = PlanBuilder::new();
+        let (patient, other) = (builder.owner("Patient"), builder.owner("Other"));
+        let mut of_patient = ["a", "b", "c"].map(|name| builder.element(patient, name));
+        let of_other = ["x", "y"].map(|name| builder.element(other, name));
+        of_patient.reverse();
+        let plan = Arc::new(builder.build(Edge::new(Action::Keep)).unwrap());
+        let mut tally = Tally::new(plan);
+        for (times, element) in of_patient.into_iter().chain(of_other).enumerate() {
+            for _ in 0..=times {
+                tally.count(Some(element), Fate::Released);
+            }
+            tally.count(Some(element), Fate::Withheld);
+        }
+        tally.count(None, Fate::Transformed);
+        let counted: Vec<_> = tally.elements().collect();
+        let count = |released| Count { released, withheld: 1, transformed: 0 };
+        let expected =
+            [("Patient", "a", 3), ("Patient", "b", 2), ("Patient", "c", 1), ("Other", "x", 4), ("Other", "y", 5)];
+        assert_eq!(counted, expected.map(|(owner, name, released)| (owner, name, count(released))));
+    }
+
+    #[test]
+    fn ids_are_noted_once_and_those_beyond_are_counted() {
+        let mut ids = Ids::default();
+        let longest = "x".repeat(LONGEST_ID);
+        for id in ["1", "1", &longest] {
+            ids.note(id);
+        }
+        assert_eq!((ids.known.len(), ids.beyond), (2, 0));
+        ids.note("");
+        ids.note(&format!("{longest}x"));
+        assert_eq!((ids.known.len(), ids.beyond), (2, 2));
+        for n in 2..MOST_IDS {
+            ids.note(&format!("n{n}"));
+        }
+        assert_eq!((ids.known.len(), ids.beyond), (MOST_IDS, 2));
+        ids.note("one more");
+        ids.note("1");
+        assert_eq!((ids.known.len(), ids.beyond), (MOST_IDS, 3));
     }
 
     #[test]

@@ -219,6 +219,39 @@ mod tests {
         let rewritten = Transform::Address.apply("https://ehr.internal/Patient/1", &given, None);
         assert_eq!(rewritten.as_deref(), Some("https://gateway/Patient/1"));
         assert_eq!(Transform::Address.apply("https://elsewhere/", &given, None), None);
+        assert_eq!(Transform::Page.apply("https://ehr.internal/x", &given, None).as_deref(), Some("https://gateway/x"));
+        assert_eq!(Transform::Page.apply("https://elsewhere/", &given, None), None);
+    }
+
+    #[test]
+    fn a_path_is_of_names_and_places_alone() {
+        let longest = "x".repeat(64);
+        for path in ["Patient", "Patient.name[0].given[123456]", &longest] {
+            assert_eq!(Transform::Path.apply(path, &Given::default(), None).as_deref(), Some(path));
+        }
+        for other in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "[0]",
+            "a[",
+            "a]",
+            "a[0",
+            "a[0]b",
+            "a[x]",
+            "a[1234567]",
+            "a[0][1]",
+            "name1",
+            "a b",
+            "name.where(use='official')",
+            "Patient.name='Ada'",
+            "n\u{e4}me",
+            &format!("{longest}x"),
+        ] {
+            assert_eq!(Transform::Path.apply(other, &Given::default(), None), None, "{other}");
+        }
     }
 
     proptest! {
