@@ -306,3 +306,29 @@ fn ordinary_nesting_is_decided_and_nesting_made_to_be_expensive_is_not() {
     let doubling = format!("@{}", "['a','a'][0,0]".repeat(30));
     assert_eq!(holds(&doubling, &nested(60)), Err(Undecided));
 }
+
+#[test]
+fn each_part_of_a_condition_may_read_as_much_as_if_it_were_alone() {
+    let items: Vec<String> = (0..400).map(|n| format!(r#"{{"n":{n},"t":"{}"}}"#, "x".repeat(40))).collect();
+    let text = format!(r#"{{"items":[{}]}}"#, items.join(","));
+    // Each of these reads all of the value some times, and none of them holds.
+    let document = Document::read(text.as_bytes()).unwrap();
+    for part in [
+        "value(@..a1) == 1",
+        "@..a1",
+        "count(@..a1) > 1",
+        "length(value(@..a1)) == 1",
+        "1 == value(@..a1)",
+        "@.items[?@.n == 1000]",
+        "@.items[?@..a1]",
+    ] {
+        let parts: Vec<Test> = (0..300).map(|n| test(&part.replace("a1", &format!("a{n}")))).collect();
+        let any = Test::Any(parts);
+        assert_eq!(any.holds(document.root()), Ok(false), "{part}");
+        assert_eq!(Test::Not(Box::new(any)).holds(document.root()), Ok(true), "{part}");
+    }
+    // In one query each selector allows as much.
+    assert_eq!(holds("@..[?@..b || @.n == 1000]", &text), Ok(false));
+    let named: Vec<String> = (0..200).map(|n| format!("'a{n}'")).collect();
+    assert_eq!(holds(&format!("@..[{}]", named.join(",")), &text), Ok(false));
+}
