@@ -52,10 +52,16 @@ roles:
     purposes: [HSYSADMIN]
     sees:
       Patient: { "*": show, birthDate: hide }
-      Observation: { "*": show, note: hide }
+      Observation: { "*": show, note: hide, component.interpretation: hide }
       Immunization: { "*": show, patient: hide }
       Condition: { id: hide, code: show, subject: show, asserter: show }
       Group: { "*": show, name: hide }
+  most:
+    about: Sees nearly everything.
+    owner: registry@hospital.example
+    review_by: 2999-01-01
+    purposes: [HSYSADMIN]
+    sees: { "*": show, Patient: { "*": show, birthDate: hide } }
   clinician:
     about: Treats.
     owner: care@hospital.example
@@ -187,6 +193,8 @@ fn l10_a_modifier_is_held_to_what_it_tests() {
     ] {
         passes("ward", target);
     }
+    // A part of what repeats has texts of its own.
+    passes("registry", "/Observation?component-code:text=sugar&code-value-concept:missing=true");
     for (target, refusal) in [
         ("/Observation?encounter:identifier=1", hidden("encounter", "Observation.encounter.identifier")),
         ("/Observation?method:text=x", hidden("method", "Observation.method")),
@@ -204,6 +212,7 @@ fn l10_a_modifier_is_held_to_what_it_tests() {
         "/Observation?code:Patient=1",
         "/Observation?code:identifier=1",
         "/Observation?code-value-concept:text=1$2",
+        "/Observation?code-value-concept:not=1$2",
         "/Observation?about:above=1",
     ] {
         assert!(matches!(refused("ward", target), GuardError::Modifier { .. }), "{target}");
@@ -377,6 +386,8 @@ fn l13_an_inclusion_tells_of_nothing_that_is_withheld() {
         assert_eq!(refused("ward", target), refusal, "{target}");
     }
     assert_eq!(Fixture::new().admit("ward", "/Encounter?_include=*"), Ok(None));
+    let everything = refused("most", "/Patient?_revinclude=*");
+    assert!(matches!(everything, GuardError::Value { parameter: "_revinclude", .. }), "{everything}");
     for target in [
         "/Patient?_include=",
         "/Patient?_include=Patient",
@@ -386,6 +397,7 @@ fn l13_an_inclusion_tells_of_nothing_that_is_withheld() {
         "/Patient?_include=Patient:organization:Patient",
         "/Patient?_include=Patient:organization:Organization:x",
         "/Patient?_include=Patient:nickname",
+        "/Observation?_include=Observation:about",
     ] {
         assert!(matches!(refused("ward", target), GuardError::Value { .. }), "{target}");
     }

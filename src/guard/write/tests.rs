@@ -343,6 +343,7 @@ fn l27_a_patch_reaches_what_is_seen_and_nothing_else() {
         &json!([
             {"op": "test", "path": "/active", "value": true},
             {"op": "replace", "path": "/active", "value": false},
+            {"op": "move", "from": "/active", "path": "/active"},
             {"op": "add", "path": "/telecom/-", "value": {"system": "phone", "value": "555-4"}},
             {"op": "copy", "from": "/name/0/family", "path": "/name/0/text"},
             {"op": "move", "from": "/telecom/0/value", "path": "/telecom/1/value"},
@@ -367,6 +368,7 @@ fn l27_a_patch_reaches_what_is_seen_and_nothing_else() {
         (json!({"op": "remove", "path": "/identifier"}), PatchError::Path(1)),
         (json!({"op": "replace", "path": "/identifier/0/value", "value": "x"}), PatchError::Path(1)),
         (json!({"op": "test", "path": "/telecom/2", "value": {}}), PatchError::Test(1)),
+        (json!({"op": "remove", "path": "/telecom/2"}), PatchError::Path(1)),
         (json!({"op": "move", "from": "/name", "path": "/name/0/period"}), PatchError::Operation(1)),
         (json!({"op": "add", "path": "/name/01", "value": {}}), PatchError::Path(1)),
         (json!({"op": "add", "path": "name", "value": {}}), PatchError::Operation(1)),
