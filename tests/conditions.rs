@@ -332,3 +332,19 @@ fn each_part_of_a_condition_may_read_as_much_as_if_it_were_alone() {
     let named: Vec<String> = (0..200).map(|n| format!("'a{n}'")).collect();
     assert_eq!(holds(&format!("@..[{}]", named.join(",")), &text), Ok(false));
 }
+
+#[test]
+fn a_slice_begins_within_the_array_whichever_way_it_goes() {
+    let of = |slice: &str, length: usize| {
+        let text = format!("[{}]", (0..length).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+        let selected = selected(&reading::query(&format!("$[{slice}]")).unwrap(), &text).unwrap();
+        selected.iter().map(|value| value.as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("10:0:-2", 4), [3, 1]);
+    assert_eq!(of("10:0:-3", 5), [4, 1]);
+    assert_eq!(of("::-2", 4), [3, 1]);
+    assert_eq!(of("::-3", 5), [4, 1]);
+    assert_eq!(of("10:20:-1", 5), [0; 0]);
+    assert_eq!(of("-10:10:3", 5), [0, 3]);
+    assert_eq!(of("3:-10:-1", 5), [3, 2, 1, 0]);
+}

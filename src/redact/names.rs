@@ -333,11 +333,14 @@ mod tests {
                 assert_eq!(map.get(name.as_bytes()), Some(&n));
                 assert_eq!(map.get(format!("{name}!").as_bytes()), None);
             }
+            assert_eq!(map.insert("a\\b", 9), names.len(), "a backslash is a part of it as any other");
+            assert_eq!((map.get(b"a\\b"), map.at(names.len())), (Some(&9), Some(("a\\b", &9))));
             assert_eq!(map.get(b""), None);
-            assert_eq!(map.insert("", 7), names.len(), "the empty name is a name");
+            assert_eq!(map.insert("", 7), names.len() + 1, "the empty name is a name");
             assert_eq!(map.get(b""), Some(&7));
         }
         assert_eq!(Names::<u8>::new().get(b"a"), None);
+        assert!(Names::<u8>::new().is_empty() && ![("a", 1)].into_iter().collect::<Names<u8>>().is_empty());
     }
 
     #[test]
@@ -349,6 +352,13 @@ mod tests {
                 let mut text = text.clone().into_bytes();
                 text[at] = b'\\';
                 assert!(is_escaped(&text, 1, length + 1), "{length} {at}");
+                for more in 1..=length {
+                    let mut two = text.clone();
+                    two[more] = b'\\';
+                    assert!(is_escaped(&two, 1, length + 1), "{length} {at} {more}");
+                    let behind = [b"0123456789".as_slice(), &two].concat();
+                    assert!(is_escaped(&behind, 11, length + 11), "{length} {at} {more}");
+                }
                 for near in [b'[', b']', 0xdc, 0x5d, 0] {
                     text[at] = near;
                     assert!(!is_escaped(&text, 1, length + 1), "{length} {at} {near:x}");

@@ -403,3 +403,6 @@ impl Redactor {
         RedactError::Syntax(SyntaxError { offset, ..error })
     }
 }
+
+#[cfg(test)]
+mod tests;
