@@ -6,9 +6,9 @@
 //! goes beyond the window) the flow stops right before it and leaves all as the walk would have: what was let
 //! through, and the frames that it stands in.
 //!
-//! A value that goes ends what the output has of the input, and no more, where something of its object or array has
-//! stayed before it. Where nothing has, all that has been opened and is still empty goes onto the skeleton, a part for
-//! each, and waits there as it does in the walk: for the first value that stays, or for a bracket with nothing before it.
+//! A member that goes is left out: the output ends before its lead, and goes on behind it. Where nothing of its object has
+//! stayed yet, all that has been opened and is still empty is put onto the skeleton, a part for each, and waits there as
+//! in the walk: for the first value that stays, or for its own bracket, with which it goes.
 
 use super::super::names::is_escaped;
 use super::super::output::{Output, Sink};
