@@ -16,7 +16,7 @@ use fieldgate::json::BackEnd;
 use fieldgate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 use fieldgate::redact::plan::{Action, Capture, Case, Choice, Edge, Items, Kinds, Plan, PlanBuilder, State, Table};
 use fieldgate::redact::transform::{Given, Transform};
-use fieldgate::redact::{Bounds, Copied, Limits, RedactError, Redactor, oracle};
+use fieldgate::redact::{Bounds, Copied, Limits, RedactError, Redactor, Tally, oracle};
 use plans::{NAMES, is};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -120,6 +120,31 @@ fn nothing_empty_stays() {
         r#"{"a":[{"leaf":[{"keep":2}]}]}"#
     );
     assert_eq!(through(&plan, r#"{"a":[{"leaf":{"x":1}}]}"#), "");
+}
+
+#[test]
+fn the_first_that_stays_takes_no_comma_whatever_went_before_it() {
+    let plan = plan(|builder| {
+        let leaf = descend(builder, state(&[("keep", KEEP)]));
+        let middle = descend(builder, state(&[("leaf", leaf), ("keep", KEEP)]));
+        descend(builder, state(&[("a,b", middle), ("keep", KEEP)]))
+    });
+    for (document, expected) in [
+        (r#"{"keep":1,"a,b":{"x":1,"leaf":{"x":2,"keep":3}}}"#, r#"{"keep":1,"a,b":{"leaf":{"keep":3}}}"#),
+        (r#"{"keep":1,"a,b":[{"x":1},{"x":1,"keep":2},{"x":",","leaf":[{},{"keep":3}]}],"x":4}"#, {
+            r#"{"keep":1,"a,b":[{"keep":2},{"leaf":[{"keep":3}]}]}"#
+        }),
+        (r#"{"keep":1,"a,b":[{"leaf":[{"x":1},{"x":2}]},{"leaf":{"keep":3,"x":4},"keep":5}]}"#, {
+            r#"{"keep":1,"a,b":[{"leaf":{"keep":3},"keep":5}]}"#
+        }),
+        (r#"{"keep":1,"a,b":{"x":1,"leaf":{"x":2}},"x":3,"keep":4}"#, r#"{"keep":1,"keep":4}"#),
+        (r#"{"a,b":[{"x":1,"leaf":{}},{"leaf":[{"keep":2},{}]}]}"#, r#"{"a,b":[{"leaf":[{"keep":2}]}]}"#),
+        ("{ \"keep\" : 12 , \"a,b\" : [ { \"x\" : 1 , \"leaf\" : { \"keep\" : 3 } } ] }", {
+            "{ \"keep\" : 12 , \"a,b\" : [ { \"leaf\" : { \"keep\" : 3 } } ] }"
+        }),
+    ] {
+        assert_eq!(through(&plan, document), expected, "{document}");
+    }
 }
 
 #[test]
@@ -558,6 +583,45 @@ fn any_document() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A plan that only keeps, drops and goes deeper, by states whose objects end with their brackets, and counts all of it.
+fn any_plain_plan() -> impl Strategy<Value = Arc<Plan>> {
+    let choices = proptest::collection::vec(0usize..16, 4 * NAMES.len() + 4);
+    choices.prop_map(|choices| {
+        let mut builder = PlanBuilder::new();
+        let owner = builder.owner("O");
+        let states: Vec<_> = (0..4).map(|_| builder.reserve()).collect();
+        let table = builder.reserve_table();
+        for (id, choices) in states.iter().zip(choices.chunks(NAMES.len() + 1)) {
+            let mut edges = NAMES.iter().chain(&["other"]).zip(choices).map(|(name, choice)| {
+                let action = match choice {
+                    0..4 => Action::Drop,
+                    4..6 => Action::Keep,
+                    6 => Action::Scalar(Kinds::STRING),
+                    7 => Action::Discriminate(table),
+                    choice => Action::Descend(states[choice % 4]),
+                };
+                let capture = (choice % 5 == 0).then_some(Capture::Patient);
+                Edge { capture, ..Edge::new(action).counted(builder.element(owner, name)) }
+            });
+            let members = NAMES.into_iter().zip(edges.by_ref()).collect();
+            let other = edges.next().unwrap();
+            builder.set(*id, State { members, ..State::otherwise(other) });
+        }
+        let case = |state| Case { state, owner, rows: None, subject: None };
+        let cases = [("P", case(states[1])), ("S", case(states[2]))].into_iter().collect();
+        builder.set_table(table, Table { member: "type".into(), cases, fragments: false });
+        Arc::new(builder.build(Edge::new(Action::Descend(states[0]))).unwrap())
+    })
+}
+
+/// All that a tally tells.
+fn told(tally: &Tally) -> String {
+    let elements: Vec<_> = tally.elements().collect();
+    let resources: Vec<_> = tally.resources().collect();
+    let Tally { patients, withheld_objects, mistyped, over_limit, .. } = tally;
+    format!("{elements:?} {resources:?} {patients:?} {withheld_objects} {mistyped} {over_limit}")
+}
+
 fn any_plan() -> impl Strategy<Value = (Arc<Plan>, Option<Arc<Bounds>>)> {
     let draws = proptest::collection::vec(any::<u8>(), 40..400);
     draws.prop_map(|draws| (plans::laid_out(&draws), plans::bounds(&draws)))
@@ -589,6 +653,12 @@ proptest! {
             pieces.push(piece);
             rest = others;
         }
+        let tally = |pieces: &[&[u8]]| {
+            let mut redactor = Redactor::new(Arc::clone(&plan), given.clone(), Limits::default());
+            _ = feed(&mut redactor, pieces);
+            told(redactor.tally())
+        };
+        prop_assert_eq!(tally(&pieces), tally(&[&text]));
         for back_end in BackEnd::all() {
             let redactor = || Redactor::new(Arc::clone(&plan), given.clone(), Limits::default()).on(back_end);
             for pieces in [&pieces[..], &[&text]] {
@@ -605,6 +675,37 @@ proptest! {
         for at in 0..text.len().min(200) {
             let (split, _) = redact_given(&plan, &given, &[&text[..at], &text[at..]]);
             prop_assert_eq!(String::from_utf8_lossy(&split), String::from_utf8_lossy(&whole), "cut at {}", at);
+        }
+    }
+
+    #[test]
+    fn what_goes_first_in_an_object_is_left_out_and_counted_alike_for_every_split(
+        plan in any_plain_plan(),
+        documents in proptest::collection::vec(any_document(), 1..4),
+        pretty in any::<bool>(),
+        kept in any::<bool>(),
+        size in 1usize..30,
+    ) {
+        let mut document = json!({ "a": documents[0], "b": documents });
+        if kept {
+            // What stays first hands over to the flow.
+            document = json!([{ "id": 1, "a": "x", "b": "x", "ref": "x", "é": "x" }, document]);
+        }
+        let text = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) }.unwrap();
+        let run = |pieces: &[&[u8]]| {
+            let mut redactor = Redactor::new(Arc::clone(&plan), Given::default(), Limits::default());
+            let (out, end) = feed(&mut redactor, pieces);
+            (String::from_utf8(out).unwrap(), end, told(redactor.tally()))
+        };
+        let whole = run(&[&text]);
+        let expected = oracle::redact(&plan, &Given::default(), &document);
+        prop_assert_eq!(serde_json::from_str::<Value>(&whole.0).ok(), expected, "{}", String::from_utf8_lossy(&text));
+        // Byte by byte nothing flows.
+        for size in [1, size] {
+            prop_assert_eq!(&run(&text.chunks(size).collect::<Vec<_>>()), &whole, "{} in {}", String::from_utf8_lossy(&text), size);
+        }
+        for at in 0..text.len().min(300) {
+            prop_assert_eq!(&run(&[&text[..at], &text[at..]]), &whole, "cut at {}", at);
         }
     }
 

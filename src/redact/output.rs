@@ -133,6 +133,23 @@ impl Skeleton {
         Mark { parts: self.parts.len(), size: self.size }
     }
 
+    /// The mark before each part.
+    pub(super) fn marks(&self) -> impl Iterator<Item = Mark> {
+        let mut size = 0;
+        self.parts.iter().enumerate().map(move |(parts, part)| {
+            let (Part::Input(range) | Part::Made(range)) = part;
+            size += range.len();
+            Mark { parts, size: size - range.len() }
+        })
+    }
+
+    /// Takes the last part off again, which is a range of the input of now.
+    pub(super) fn pop(&mut self) {
+        if let Some(Part::Input(range)) = self.parts.pop() {
+            self.size -= range.len();
+        }
+    }
+
     pub(super) fn truncate(&mut self, mark: Mark) {
         self.parts.truncate(mark.parts);
         self.size = mark.size;

@@ -5,6 +5,10 @@
 //! out again without opening a frame. Where something is more than passed by (it is made anew, waits for a decision,
 //! goes beyond the window) the flow stops right before it and leaves all as the walk would have: what was let
 //! through, and the frames that it stands in.
+//!
+//! A member that goes is left out: the output ends before its lead, and goes on behind it. Where nothing of its object has
+//! stayed yet, all that has been opened and is still empty is put onto the skeleton, a part for each, and waits there as
+//! in the walk: for the first value that stays, or for its own bracket, with which it goes.
 
 use super::super::names::is_escaped;
 use super::super::output::{Output, Sink};
@@ -14,6 +18,7 @@ use super::super::transform::Transform;
 use super::Redactor;
 use super::frame::{Discriminator, Frame, Opened};
 use super::hold::{First, first};
+use super::lead::behind_comma;
 use super::walk::kind_of;
 use crate::json::Window;
 
@@ -52,7 +57,7 @@ impl Redactor {
         let (depth, emitted) = (self.frames.len(), self.unstaged == 0);
         let mut flow = Flow { redactor: self, plan, out, at, begin: from, upto: from, depth, emitted };
         while flow.innermost() == End::Bracket && flow.closes() {}
-        let Flow { at, begin, upto, depth, .. } = flow;
+        let Flow { at, begin, upto, depth, emitted, .. } = flow;
         // The frames in which it stopped opened on the way out of them.
         if let Some(inner) = self.frames.get_mut(depth..) {
             inner.reverse();
@@ -60,12 +65,17 @@ impl Redactor {
         if upto > from {
             let upto = out.window.end_of_scalar(upto).unwrap_or(upto);
             out.keep(begin..upto);
-            self.let_through = true;
             self.lead.restart(upto);
+        }
+        if emitted {
+            self.let_through = true;
             self.all_emitted(depth);
         }
-        self.unstaged += self.frames.iter().skip(depth).filter(|frame| !frame.emitted).count();
-        self.opened = self.frames.len() - self.unstaged;
+        // What is still empty lies within all that is not: the outer ones on the skeleton, the inner ones in the lead.
+        self.opened = self.frames.iter().rposition(|frame| frame.emitted).map_or(0, |last| last + 1);
+        let empty = self.frames.iter_mut().skip(self.opened);
+        let staged = empty.zip(self.skeleton.marks()).map(|(frame, mark)| frame.mark = mark).count();
+        self.unstaged = self.frames.len() - self.opened - staged;
         at
     }
 
@@ -147,7 +157,7 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
                 return End::Within;
             }
             let goes_on = match edge.action {
-                Action::Drop if self.emitted && edge.capture.is_none() => self.goes(edge),
+                Action::Drop => self.goes(edge, window, self.at + 2, place),
                 _ => self.value(edge, window, self.at + 2, place),
             };
             if !goes_on {
@@ -200,20 +210,69 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
             _ => window.place(mark + 1).map(|_| (place + 1, mark + 1)),
         };
         let Some((end, after)) = behind else { return false };
+        if !self.redactor.skeleton.is_empty() {
+            self.unstage(place);
+        }
         self.redactor.tally.count(edge.element, Fate::Released);
         (self.upto, self.at, self.emitted) = (end, after, true);
         true
     }
 
-    /// A member that goes, where something stands before it; `false` where it may go on beyond the window.
-    fn goes(&mut self, edge: &Edge) -> bool {
-        let window = self.out.window;
-        let Some((end, after)) = window.end_of_value(self.at + 2) else { return false };
+    /// A value that goes; `false` where it may go on beyond the window.
+    fn goes(&mut self, edge: &Edge, window: Window<'_>, mark: usize, place: usize) -> bool {
+        let Some((end, after)) = window.end_of_value(mark).filter(|_| self.is_near(place)) else { return false };
         self.redactor.tally.count(edge.element, Fate::Withheld);
-        // The comma before what comes next is due, and so stays with that.
-        self.out.keep(self.begin..window.end_of_scalar(self.upto).unwrap_or(self.upto));
-        (self.begin, self.upto, self.at) = (end, end, after);
+        if let Some(capture) = edge.capture {
+            self.redactor.note(capture, window.text.get(place..end).unwrap_or_default(), self.depth);
+        }
+        self.leaves_out(mark, end, after);
         true
+    }
+
+    /// Goes on behind a value, whose first mark this is, without it and its lead.
+    fn leaves_out(&mut self, mark: usize, end: usize, after: usize) {
+        let stayed = self.out.window.end_of_scalar(self.upto).unwrap_or(self.upto);
+        self.out.keep(self.begin..stayed);
+        if !self.emitted {
+            self.stage(stayed, mark);
+        }
+        // Where something stands before it, the comma before what comes next is due, and so stays with that.
+        (self.begin, self.upto, self.at) = (end, end, after);
+    }
+
+    /// Puts the objects and arrays that opened behind this place, and before this mark, onto the skeleton.
+    fn stage(&mut self, mut from: usize, mark: usize) {
+        let (window, skeleton) = (self.out.window, &mut self.redactor.skeleton);
+        // Between them stand nothing but names, since what goes has been left out before.
+        let is_behind = |mark: &usize| window.place(*mark).is_some_and(|place| place >= from);
+        let opened = (0..mark).rev().take_while(is_behind).count();
+        if !skeleton.is_empty() {
+            from += behind_comma(&[], window.text.get(from..).unwrap_or_default());
+        }
+        for (place, _) in (mark - opened..mark).filter_map(|mark| window.peek(mark)).filter(|(_, byte)| *byte != b'"') {
+            skeleton.keep(from..place + 1);
+            from = place + 1;
+        }
+    }
+
+    /// Goes on behind an object or array, whose opening bracket this mark and place are of, since nothing of it has stayed.
+    fn leaves_empty(&mut self, mark: usize, place: usize, end: usize) {
+        let after = self.at + 1;
+        if place < self.upto {
+            // Something of it has gone, for which it was put onto the skeleton, as the last.
+            self.redactor.skeleton.pop();
+            (self.begin, self.upto, self.at) = (end, end, after);
+        } else {
+            self.leaves_out(mark, end, after);
+        }
+    }
+
+    /// Lets the skeleton go before the value at this place, which is the first to stay.
+    #[inline(never)]
+    fn unstage(&mut self, place: usize) {
+        self.redactor.skeleton.flush(self.out);
+        let lead = self.out.window.text.get(self.upto..place).unwrap_or_default();
+        self.begin = self.upto + behind_comma(&[], lead);
     }
 
     /// A value that does not stay at first sight.
@@ -264,8 +323,14 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
     #[inline(never)]
     fn enters(&mut self, edge: &Edge, table: TableId, mark: usize, place: usize) -> bool {
         let (plan, window, limit) = (self.plan, self.out.window, self.redactor.limits.hold);
-        let First::Case(case) = first(plan, self.redactor.given.bounds.as_deref(), table, window, mark, limit) else {
-            return false;
+        let case = match first(plan, self.redactor.given.bounds.as_deref(), table, window, mark, limit) {
+            First::Case(case) => case,
+            First::Unseen => {
+                let goes = self.goes(&Edge { capture: None, ..*edge }, window, mark, place);
+                self.redactor.tally.withheld_objects += u64::from(goes);
+                return goes;
+            }
+            First::Other | First::Beyond => return false,
         };
         let Some(state) = plan.state(case.state).filter(|state| !state.envelope) else { return false };
         self.redactor.enter_resource(plan, table, case.owner, None, self.depth);
@@ -291,13 +356,22 @@ impl<S: Sink + ?Sized> Flow<'_, '_, '_, S> {
         let emitted = self.emitted;
         self.emitted |= around;
         self.depth -= 1;
-        let quiet = emitted && !state.is_some_and(State::ends_with_more);
+        // Where an item of an aligned array goes, something stands in its place.
+        let quiet = match state {
+            Some(state) => !state.ends_with_more() && (emitted || !state.aligned),
+            None => emitted,
+        };
         if end == End::Bracket
             && quiet
             && let Some(bracket) = self.out.window.place(self.at).filter(|bracket| self.is_near(*bracket))
         {
-            self.redactor.tally.count(edge.element, Fate::Released);
-            (self.upto, self.at) = (bracket + 1, self.at + 1);
+            if emitted {
+                self.redactor.tally.count(edge.element, Fate::Released);
+                (self.upto, self.at) = (bracket + 1, self.at + 1);
+            } else {
+                self.redactor.tally.count(edge.element, Fate::Withheld);
+                self.leaves_empty(mark, place, bracket + 1);
+            }
             return true;
         }
         let begin = self.redactor.base + place as u64 + 1;

@@ -221,7 +221,7 @@ impl Lead {
 }
 
 /// Behind the comma that a lead holds.
-fn behind_comma(carried: &[u8], here: &[u8]) -> usize {
+pub(super) fn behind_comma(carried: &[u8], here: &[u8]) -> usize {
     if let (true, Some(b',')) = (carried.is_empty(), here.first()) {
         return 1;
     }
