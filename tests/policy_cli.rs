@@ -126,6 +126,10 @@ fn explain_tells_the_conditions_of_each_case() {
 fn explain_without_an_element_tells_the_whole_matrix() {
     let (found, out, _) = explain(&["--policy", &shipped(), "--role", "front-desk"]);
     assert!(found);
+    assert!(
+        out.starts_with("front-desk: Books visits and greets patients. Needs who, when and where; never why.\n"),
+        "{out}"
+    );
     for element in
         ["Patient.name", "Patient.photo", "Appointment.comment", "Slot.start", "Bundle.link", "Patient.contact.name"]
     {

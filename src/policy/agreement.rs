@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
+use super::resolve::Because;
 use super::treatment::Treatment;
 use super::view::{Outcome, Place, View};
 use super::*;
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Element, TypeRef};
-use crate::redact::plan::{Action, Capture, Case, Edge, State, StateId};
+use crate::redact::plan::{Action, Capture, Case, Edge, Kinds, State, StateId};
 use crate::redact::transform::Transform;
 
 struct Walk<'a> {
@@ -54,7 +55,10 @@ impl Walk<'_> {
         let kind = self.definitions.get(form.target).kind;
         let sibling = state.members.get(format!("_{}", form.json_name).as_bytes());
         match (kind, edge.action) {
-            (Kind::Resource, Action::Discriminate(_)) => {}
+            (Kind::Resource, Action::Discriminate(_)) => {
+                let by_rule = matches!(outcome.ruling.because, Because::Rule(_) | Because::Conflict(_));
+                assert!(*treatment != Treatment::Hide || !by_rule, "{name} is hidden by name");
+            }
             (Kind::Resource, Action::Keep) => assert!(!self.view.restricted, "{name}"),
             (Kind::Resource, Action::Drop) => assert_eq!(*treatment, Treatment::Hide, "{name}"),
             (Kind::Primitive, Action::Keep) => {
@@ -102,7 +106,9 @@ impl Walk<'_> {
 fn known_members<'a>(definitions: &'a Definitions, place: &Place) -> HashSet<std::borrow::Cow<'a, str>> {
     let elements = definitions.get(place.type_id).elements().iter();
     let names = elements.flat_map(|element| element.json_names());
-    names.flat_map(|(name, _)| [name.into(), format!("_{name}").into()]).chain(["resourceType".into()]).collect()
+    let sibling = |name: &str, of| (definitions.get(of).kind == Kind::Primitive).then(|| format!("_{name}").into());
+    let known = names.flat_map(|(name, of)| [Some(name.into()), sibling(name, of)]);
+    known.flatten().chain(["resourceType".into()]).collect()
 }
 
 /// Policies that lean on each part of the language.
@@ -149,8 +155,13 @@ fn explain_and_the_plan_agree_on_every_element_of_every_resource_type() {
 
 /// The plan of a role that sees this.
 fn plan(sees: &str) -> Arc<Plan> {
+    plan_of(&format!("sees: {{ {sees} }}"))
+}
+
+/// The plan of a role with these keys.
+fn plan_of(role: &str) -> Arc<Plan> {
     let definitions = Definitions::r4();
-    let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
+    let text = format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], {role} }} }} }}");
     let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
     let (_, role) = policy.roles().next().unwrap();
     Arc::clone(&role.plan)
@@ -267,4 +278,161 @@ fn rows_and_the_patient_of_a_shift_are_part_of_the_case() {
     assert!(matches!(rows("Observation"), Some(Test::All(both)) if both.len() == 2), "labels and where");
     assert!(rows("Patient").is_some(), "labels");
     assert!(rows("Bundle").is_none(), "an envelope");
+}
+
+#[test]
+fn a_resource_says_of_each_kind_of_treatment_that_it_was_used_and_of_no_other() {
+    for (sees, used) in [
+        ("Patient: { gender: show }", &[][..]),
+        ("Patient: { name.family: { mask: {} } }", &["MASKED"]),
+        ("Patient: { telecom: show, \"telecom[?@.system == 'phone'].value\": { mask: {} } }", &["MASKED"]),
+        ("Patient: { name.family: { truncate: 1 } }", &["MASKED"]),
+        ("Patient: { name.family: { replace: x } }", &["MASKED"]),
+        ("Patient: { birthDate: { shift_days: 9 } }", &["MASKED"]),
+        ("Patient: { birthDate: absent }", &["MASKED"]),
+        ("Patient: { contact.name.text: absent }", &["MASKED"]),
+        ("Patient: { gender: show, id: { pseudonym: { domain: d } } }", &["PSEUDED"]),
+        ("Patient: { managingOrganization: { pseudonym: { domain: d } } }", &["PSEUDED"]),
+        ("Patient: { managingOrganization.reference: { pseudonym: { domain: d } } }", &["PSEUDED"]),
+        ("Patient: { birthDate: year }", &["ABSTRED"]),
+        ("Patient: { birthDate: month }", &["ABSTRED"]),
+        ("Patient: { birthDate: birth_year }", &["ABSTRED"]),
+        ("Patient: { address.postalCode: zip3 }", &["ABSTRED"]),
+        ("Patient: { multipleBirthInteger: { round: 2 } }", &["ABSTRED"]),
+        ("Patient: { birthDate: year, name.family: { mask: {} } }", &["MASKED", "ABSTRED"]),
+    ] {
+        let plan = plan(sees);
+        let ensured = format!("{{{}}}", resource(&plan, "Patient").ensure.as_deref().unwrap());
+        let ensured: serde_json::Value = serde_json::from_str(&ensured).unwrap();
+        let codings = ensured["meta"]["security"].as_array().unwrap();
+        let codes: Vec<_> = codings.iter().map(|coding| coding["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, [&["REDACTED"][..], used].concat(), "{sees}");
+    }
+}
+
+#[test]
+fn what_is_absent_is_marked_once_and_of_a_choice_by_a_rule_of_its_own_alone() {
+    let marks = |state: &State| -> Vec<String> {
+        let marks: serde_json::Value = serde_json::from_str(&format!("{{{}}}", state.append)).unwrap();
+        marks.as_object().unwrap().iter().map(|(name, mark)| format!("{name}: {}", mark.is_array())).collect()
+    };
+    for (role, expected) in [
+        ("sees: { Patient: { birthDate: absent, gender: absent } }", &["_gender: false", "_birthDate: false"][..]),
+        ("sees: { Patient: { deceased: absent } }", &["_deceasedBoolean: false"]),
+        ("sees: { Patient: { '*': show } }, types: { boolean: absent }", &["_active: false"]),
+        ("sees: { Patient: { '*': show } }, types: { dateTime: absent }", &[]),
+    ] {
+        assert_eq!(marks(resource(&plan_of(role), "Patient")), expected, "{role}");
+    }
+    let plan = plan("Patient: { name.given: absent }");
+    assert_eq!(marks(within(&plan, resource(&plan, "Patient"), "name")), ["_given: true"]);
+}
+
+#[test]
+fn a_shown_primitive_passes_as_the_kind_of_scalar_that_its_type_is() {
+    let plan = plan("Patient: show, Observation: show");
+    let (patient, observation) = (resource(&plan, "Patient"), resource(&plan, "Observation"));
+    let (telecom, photo) = (within(&plan, patient, "telecom"), within(&plan, patient, "photo"));
+    let quantity = within(&plan, observation, "valueQuantity");
+    for (state, name, kinds) in [
+        (patient, "active", Kinds::BOOLEAN),
+        (patient, "birthDate", Kinds::STRING),
+        (patient, "gender", Kinds::STRING),
+        (patient, "multipleBirthInteger", Kinds::NUMBER),
+        (telecom, "rank", Kinds::NUMBER),
+        (telecom, "value", Kinds::STRING),
+        (photo, "size", Kinds::NUMBER),
+        (photo, "data", Kinds::STRING),
+        (quantity, "value", Kinds::NUMBER),
+        (quantity, "unit", Kinds::STRING),
+        (observation, "valueInteger", Kinds::NUMBER),
+        (observation, "valueBoolean", Kinds::BOOLEAN),
+    ] {
+        assert_eq!(member(state, name).action, Action::Scalar(kinds), "{name}");
+    }
+}
+
+#[test]
+fn what_need_not_be_looked_into_passes_unread_where_nothing_is_withheld() {
+    let plan = plan("'*': show");
+    let patient = resource(&plan, "Patient");
+    for name in ["name", "contact", "contained", "birthDate"] {
+        assert_eq!(member(patient, name).action, Action::Keep, "{name}");
+    }
+    let bundle = resource(&plan, "Bundle");
+    for name in ["link", "entry"] {
+        assert!(matches!(member(bundle, name).action, Action::Descend(_)), "{name}");
+    }
+    let part = within(&plan, resource(&plan, "Parameters"), "parameter");
+    assert!(matches!(member(part, "resource").action, Action::Discriminate(_)));
+}
+
+#[test]
+fn a_resource_within_another_is_seen_as_its_own_type_is_unless_it_is_hidden_by_name() {
+    let shown = plan("Patient: show");
+    let table = |state: &State, name: &str| match member(state, name).action {
+        Action::Discriminate(id) => shown.table(id).unwrap(),
+        other => panic!("{name} is {other:?}"),
+    };
+    assert!(table(resource(&shown, "Patient"), "contained").fragments);
+    let bundle = resource(&shown, "Bundle");
+    assert!(!table(within(&shown, bundle, "entry"), "resource").fragments);
+
+    let hidden = plan("Patient: { gender: show, contained: hide }, Bundle: { entry.resource: hide }");
+    assert_eq!(member(resource(&hidden, "Patient"), "contained").action, Action::Drop);
+    let bundle = resource(&hidden, "Bundle");
+    assert_eq!(member(within(&hidden, bundle, "entry"), "resource").action, Action::Drop);
+}
+
+#[test]
+fn a_condition_that_changes_nothing_is_not_asked() {
+    let plan = plan("Patient: { contact: show, \"contact[?@.gender == 'male']\": show }");
+    assert!(matches!(member(resource(&plan, "Patient"), "contact").action, Action::Descend(_)));
+}
+
+#[test]
+fn meta_is_counted_where_it_is_shown_and_not_as_the_skeleton_of_what_always_stays() {
+    for (sees, counted) in [
+        ("Patient: show", true),
+        ("Patient: { gender: show, meta: show }", true),
+        ("Patient: { gender: show }", false),
+        ("Patient: { gender: show, meta: hide }", false),
+    ] {
+        assert_eq!(member(resource(&plan(sees), "Patient"), "meta").element.is_some(), counted, "{sees}");
+    }
+}
+
+#[test]
+fn a_pseudonym_of_a_reference_keeps_its_shape_and_no_other_string_is_taken_for_one() {
+    let plan = plan(concat!(
+        "Observation: { subject.reference: { pseudonym: { domain: d } }, subject.display: { pseudonym: { domain: d } }, ",
+        "encounter.identifier.value: { pseudonym: { domain: d } } }"
+    ));
+    let observation = resource(&plan, "Observation");
+    let subject = within(&plan, observation, "subject");
+    let identifier = within(&plan, within(&plan, observation, "encounter"), "identifier");
+    for (state, name, shaped) in
+        [(subject, "reference", true), (subject, "display", false), (identifier, "value", false)]
+    {
+        let Action::Transform(id) = member(state, name).action else { panic!("{name} is no transform") };
+        match plan.transform(id).unwrap() {
+            Transform::PseudonymReference { .. } => assert!(shaped, "{name}"),
+            Transform::Pseudonym { .. } => assert!(!shaped, "{name}"),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_reference_that_is_a_pseudonym_is_counted_as_any_other_and_noted_where_it_names_the_patient() {
+    let plan = plan(concat!(
+        "Observation: { encounter: { pseudonym: { domain: d } }, subject: { pseudonym: { domain: d } }, ",
+        "specimen: show }"
+    ));
+    let observation = resource(&plan, "Observation");
+    let [subject, encounter, specimen] =
+        ["subject", "encounter", "specimen"].map(|name| member(within(&plan, observation, name), "reference"));
+    assert_eq!((subject.capture, encounter.capture), (Some(Capture::Patient), None));
+    assert!(subject.element.is_some() && subject.element == encounter.element);
+    assert_eq!(subject.element, specimen.element);
 }

@@ -42,7 +42,7 @@ pub(super) fn assemble(role: &RoleText, bounded: bool, definitions: &Definitions
         let own = told.and_then(|told| told.own);
         let shown = own.map_or(everything, |(shown, _)| shown);
         if !shown && !told.is_some_and(shows_something) {
-            if let Some(told) = told.filter(|_| !everything && own.is_none()) {
+            if let Some(told) = told.filter(|_| own.is_none()) {
                 let message = format!("nothing of {} is seen: none of its rules shows anything", of.name);
                 findings.warning(told.at, message, Some("leave it out"));
             }
@@ -200,21 +200,19 @@ impl Assembler<'_> {
             let Some(type_id) = self.definitions.resource(envelope.name) else { continue };
             let narrowed = role.sees.resources.get(&type_id);
             let nothing = matches!(narrowed.and_then(|narrowed| narrowed.own), Some((false, _)));
+            let narrowing = || narrowed.into_iter().flat_map(|narrowed| &narrowed.rules);
             let mut rules = Vec::new();
             if !nothing {
                 for text in envelope.show.iter().filter(|text| !hidden.contains(*text)) {
-                    // What a role hides of an envelope is hidden with all that is in it.
-                    let hides = narrowed.is_some_and(|narrowed| narrowed.rules.iter().any(|rule| hides(rule, text)));
-                    let treatment = match *text {
-                        _ if hides => Treatment::Hide,
-                        text if text == STATUS.0 => STATUS.1.clone(),
-                        _ => Treatment::Show,
-                    };
-                    rules.extend(self.built_in(type_id, text, treatment));
+                    let treatment = if *text == STATUS.0 { STATUS.1.clone() } else { Treatment::Show };
+                    let Some(seen) = self.built_in(type_id, text, treatment) else { continue };
+                    // What a role hides of an envelope, or of some of its items, is hidden with all that is in it.
+                    rules.extend(narrowing().filter_map(|rule| hidden_with(rule, &seen)));
+                    rules.push(seen);
                 }
                 rules.extend(envelope.hide.iter().filter_map(|text| self.built_in(type_id, text, Treatment::Hide)));
             }
-            rules.extend(narrowed.into_iter().flat_map(|narrowed| narrowed.rules.iter().cloned()));
+            rules.extend(narrowing().cloned());
             let shown = envelope.shown && !nothing;
             let shown_by = shown.then_some(Origin::BuiltIn);
             let view = ResourceView { shown, shown_by, rules: Vec::new(), rows: None, envelope: true };
@@ -259,20 +257,24 @@ impl Assembler<'_> {
     }
 }
 
-/// Whether a rule hides an element in which another stands, whatever its items say.
-fn hides(rule: &Rule, element: &str) -> bool {
-    let mut names = element.split('.');
-    let above = rule.steps.iter().all(|step| {
-        let plain = step.condition.is_none() && step.form.is_none();
-        plain && names.next() == Some(step.name.as_str())
-    });
-    // A rule for the element itself replaces the built-in one.
-    above && names.next().is_some() && matches!(rule.verdict, Verdict::Treat(Treatment::Hide))
+/// The rule by which an element is hidden with one that it stands in and that a rule hides.
+fn hidden_with(rule: &Rule, element: &Rule) -> Option<Rule> {
+    // A rule for the element itself stands beside the built-in one, and is the stricter.
+    let below = element.steps.get(rule.steps.len()..).filter(|below| !below.is_empty())?;
+    let above = rule.steps.iter().zip(&element.steps).all(|(one, other)| one.name == other.name);
+    let hides = rule.verdict == Verdict::Treat(Treatment::Hide);
+    (above && hides).then(|| Rule { steps: [rule.steps.as_slice(), below].concat(), ..rule.clone() })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::model::Role;
+    use crate::policy::Policy;
+    use crate::redact::transform::Given;
+    use crate::redact::{Copied, Limits, Redactor};
 
     #[test]
     fn the_rules_of_the_envelopes_are_known_to_the_tables() {
@@ -287,6 +289,44 @@ mod tests {
         let bundle = ENVELOPES.iter().find(|envelope| envelope.name == "Bundle").unwrap();
         for text in REPEAT_THE_ID.iter().chain([&TOTAL, &REPEATS_THE_TIME, &STATUS.0]) {
             assert!(bundle.show.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_role_hides_of_some_entries_goes_from_those_with_all_in_it() {
+        let definitions = Definitions::r4();
+        let sees = |bundle: &str, document: &Value| {
+            let text = format!(
+                "{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ Patient: {{ gender: show }}, \
+                 Bundle: {{ {bundle} }} }} }} }} }}"
+            );
+            let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
+            let plan = Arc::clone(policy.role(&Role::new("r")).unwrap().plan());
+            let (text, mut out) = (document.to_string(), Vec::new());
+            let mut redactor = Redactor::new(plan, Given::default(), Limits::default());
+            redactor.write(text.as_bytes(), &mut Copied { piece: text.as_bytes(), out: &mut out }).unwrap();
+            redactor.finish(&mut Copied { piece: &[], out: &mut out }).unwrap();
+            let bundle: Value = serde_json::from_slice(&out).unwrap();
+            let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+            let of = |entry: &Value| {
+                [&entry["resource"]["id"], &entry["search"]["mode"]].map(|told| told.as_str().map(str::to_owned))
+            };
+            entries.iter().map(of).collect::<Vec<_>>()
+        };
+        let entry = |id: &str, mode: &str| json!({ "resource": { "resourceType": "Patient", "id": id }, "search": { "mode": mode } });
+        let document = json!({ "resourceType": "Bundle", "type": "searchset", "entry": [entry("a", "match"), entry("b", "include")] });
+        let told = |id: Option<&str>, mode: Option<&str>| [id, mode].map(|told| told.map(str::to_owned));
+        let (a, b) = (told(Some("a"), Some("match")), told(Some("b"), Some("include")));
+        for (bundle, expected) in [
+            ("link: hide", vec![a.clone(), b.clone()]),
+            ("\"entry[?@.search.mode == 'include']\": hide", vec![a.clone()]),
+            ("\"entry[?@.search.mode == 'include'].resource\": hide", vec![a.clone(), told(None, Some("include"))]),
+            ("\"entry[?@.search.mode == 'outcome']\": hide", vec![a.clone(), b.clone()]),
+            ("\"entry[?@.search.mode == 'match'].search\": hide", vec![told(Some("a"), None), b.clone()]),
+            ("entry.search: hide", vec![told(Some("a"), None), told(Some("b"), None)]),
+            ("entry: hide", vec![]),
+        ] {
+            assert_eq!(sees(bundle, &document), expected, "{bundle}");
         }
     }
 

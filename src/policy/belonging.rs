@@ -4,7 +4,7 @@
 //! from the element tables is for the caller to refuse.
 
 use crate::fhir::definitions::{Category, Mapping, ParameterKind};
-use crate::fhir::{Definitions, Element, TypeId, TypeRef};
+use crate::fhir::{Definitions, TypeId};
 use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 
 use super::envelope::is_envelope;
@@ -151,7 +151,8 @@ fn along(
     let (mut at, mut segments, mut rest) = (base, Vec::new(), Some(path));
     while let Some(path) = rest {
         let (step, below) = path.split_once('.').map_or((path, None), |(step, below)| (step, Some(below)));
-        let (element, form) = one_form(definitions, at, step)?;
+        // Of a choice the path names the one form that is meant.
+        let (element, form) = definitions.get(at).member(step)?;
         segments.push(name(&form.json_name));
         at = form.target;
         if element.many {
@@ -165,18 +166,6 @@ fn along(
         rest = below;
     }
     leaf(segments, at)
-}
-
-/// An element and the one form of it that is meant: of a choice that isn't named by its form, the Reference.
-fn one_form(definitions: &Definitions, at: TypeId, step: &str) -> Option<(&'static Element, &'static TypeRef)> {
-    let of = definitions.get(at);
-    let Some(element) = of.element(step) else { return of.member(step) };
-    let member = |name: &str| of.member(name);
-    if !element.choice {
-        return member(step);
-    }
-    let (json_name, _) = element.json_names().find(|(_, form)| definitions.get(*form).name == "Reference")?;
-    member(json_name)
 }
 
 /// A resource of this id.
@@ -316,6 +305,7 @@ mod tests {
             ("Observation", "nothing", "x"),
             ("Patient", "email", "x"),
             ("Patient", "deceased", "true"),
+            ("MessageHeader", "event", "x"),
             ("Patient", "name", "x"),
         ] {
             assert_eq!(of(resource, code, value), None, "{resource}?{code}={value}");

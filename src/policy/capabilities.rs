@@ -159,6 +159,7 @@ fn hide(definitions: &Definitions, base: TypeId, text: &str, but: Option<(&str, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
 
     #[test]
     fn what_is_never_told_is_known_to_the_tables() {
@@ -167,5 +168,27 @@ mod tests {
         for text in NEVER {
             assert!(hide(&definitions, statement, text, None).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn scopes_are_of_each_type_that_is_seen_and_of_all_where_all_are_seen_alike() {
+        let definitions = Definitions::r4();
+        let supported = |sees: &str| {
+            let text = format!(
+                "{{ version: 1, fhir: R4, documents: {{ d: {{}} }}, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}"
+            );
+            let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
+            supported_scopes(&definitions, policy.roles().map(|(_, role)| role))
+        };
+        assert_eq!(supported("'*': show"), ["patient/*.rs", "user/*.rs", "system/*.rs"]);
+        // Of a Binary nothing tells whose it is; what a server can do is told to everyone.
+        let some = supported("Patient: show, Binary: show");
+        let of = |name: &str| some.iter().filter(|scope| scope.contains(name)).map(String::as_str).collect::<Vec<_>>();
+        assert_eq!(of("/Patient."), ["patient/Patient.rs", "user/Patient.rs", "system/Patient.rs"]);
+        assert_eq!(of("/Binary."), ["user/Binary.rs", "system/Binary.rs"]);
+        assert_eq!(of("*"), Vec::<&str>::new());
+        assert_eq!(of("/Observation."), Vec::<&str>::new());
+        let hidden = supported("'*': show, Patient: hide");
+        assert!(hidden.iter().all(|scope| !scope.contains('*') && !scope.contains("/Patient.")), "{hidden:?}");
     }
 }

@@ -165,12 +165,7 @@ impl<'a> Compiler<'a> {
         let mut segments = Vec::new();
         let mut at = type_id;
         for step in path.split('.') {
-            let of = self.definitions.get(at);
-            let is_reference = |form: &&TypeRef| self.definitions.get(form.target).name == "Reference";
-            let (element, form) = match of.element(step) {
-                Some(element) => (element, element.types.iter().find(is_reference).or(element.types.first())?),
-                None => of.member(step)?,
-            };
+            let (element, form) = self.definitions.get(at).member(step)?;
             segments.push(Segment::Child(vec![Selector::Name((*form.json_name).into())]));
             if element.many {
                 segments.push(Segment::Child(vec![Selector::Wildcard]));

@@ -24,8 +24,8 @@ pub(super) struct Condition {
 pub(super) fn rows(definitions: &Definitions, resource: TypeId, text: &str) -> Result<Test, Vec<Problem>> {
     let mut problems = Vec::new();
     match condition(definitions, &[resource], text, &mut problems) {
-        Some(condition) if problems.is_empty() => Ok(condition.test.clone()),
-        _ => Err(problems),
+        Some(condition) => Ok(condition.test.clone()),
+        None => Err(problems),
     }
 }
 
@@ -198,5 +198,49 @@ impl Checker<'_> {
         let message = format!("the condition {text} asks for the unknown element {owner}.{name}").into();
         self.problems.push(Problem { message, suggestion });
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(resource: &str, text: &str) -> Result<Test, String> {
+        let definitions = Definitions::r4();
+        rows(&definitions, definitions.resource(resource).unwrap(), text).map_err(|problems| {
+            let each = problems.iter().map(|problem| &*problem.message);
+            each.collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    #[test]
+    fn what_may_stand_anywhere_is_asked_for_as_it_is_written() {
+        for (resource, text) in [
+            ("Patient", "@.resourceType == 'Patient'"),
+            ("Patient", "@.contained[?@.resourceType == 'Group' && @.anything]"),
+            ("Parameters", "@.parameter[?@.resource.anything == 1]"),
+            ("Patient", "@._birthDate"),
+            ("Patient", "@._birthDate.extension"),
+            ("Patient", "@.maritalStatus.coding[*].code"),
+            // Of an object each member.
+            ("Patient", "@.maritalStatus[*]"),
+            ("Patient", "@..anything"),
+        ] {
+            assert!(taken(resource, text).is_ok(), "{text}: {:?}", taken(resource, text));
+        }
+    }
+
+    #[test]
+    fn a_member_that_no_such_object_has_is_refused() {
+        for (text, says) in [
+            ("@._name", "unknown element Patient._name"),
+            ("@.name[?@.resourceType == 'HumanName']", "unknown element HumanName.resourceType"),
+            ("@.maritalStatus.coding[*].cod", "unknown element Coding.cod"),
+            ("@.maritalStatus[0]", "an index on a CodeableConcept, which is no list"),
+            ("@.name[0].famly", "unknown element HumanName.famly"),
+        ] {
+            let refused = taken("Patient", text).unwrap_err();
+            assert!(refused.contains(says), "{text}: {refused}");
+        }
     }
 }

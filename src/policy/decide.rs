@@ -29,7 +29,6 @@ pub struct Permit {
     plan: Arc<Plan>,
     restricted: bool,
     reach: Option<Arc<Reach>>,
-    generation: Box<str>,
 }
 
 impl Permit {
@@ -61,11 +60,6 @@ impl Permit {
     /// How far the request reaches, where that is less far than the role.
     pub fn reach(&self) -> Option<&Arc<Reach>> {
         self.reach.as_ref()
-    }
-
-    /// The generation of the policy that decided.
-    pub fn generation(&self) -> &str {
-        &self.generation
     }
 }
 
@@ -143,14 +137,7 @@ impl Policy {
                 (view.plan(), view.restricted(), reach)
             }
         };
-        Ok(Permit {
-            role: role.clone(),
-            purpose,
-            plan: plan.clone(),
-            restricted,
-            reach,
-            generation: self.generation().into(),
-        })
+        Ok(Permit { role: role.clone(), purpose, plan: plan.clone(), restricted, reach })
     }
 }
 
@@ -180,3 +167,6 @@ impl RoleView {
         if seen.all(|seen| seen) { Ok(()) } else { Err(Denied::NotSeen) }
     }
 }
+
+#[cfg(test)]
+mod tests;

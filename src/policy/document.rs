@@ -275,7 +275,13 @@ fn least_common_multiple(one: i64, other: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::redact::transform::Given;
+    use crate::redact::{Copied, Limits, Redactor};
 
     fn rule(text: &str, treatment: Treatment) -> DocumentRule {
         DocumentRule { text: text.into(), query: query(text).unwrap(), treatment, at: Position::default() }
@@ -319,9 +325,104 @@ mod tests {
         assert_eq!(compile("d", &[rule("$", Treatment::Show), rule("$.a", Treatment::Hide)]).unwrap().size(), 1);
     }
 
+    fn shown(queries: &[&str]) -> Result<Plan, TooMuch> {
+        let rules: Vec<_> = queries.iter().map(|text| rule(text, Treatment::Show)).collect();
+        compile("d", &rules)
+    }
+
+    fn seen(plan: Plan, document: &Value) -> Value {
+        let (text, mut out) = (document.to_string(), Vec::new());
+        let mut redactor = Redactor::new(Arc::new(plan), Given::default(), Limits::default());
+        redactor.write(text.as_bytes(), &mut Copied { piece: text.as_bytes(), out: &mut out }).unwrap();
+        match redactor.finish(&mut Copied { piece: &[], out: &mut out }).unwrap() {
+            true => serde_json::from_slice(&out).unwrap(),
+            false => Value::Null,
+        }
+    }
+
     #[test]
     fn slices_whose_steps_meet_too_rarely_are_refused() {
-        let rules: Vec<_> = ["$[::1023]", "$[::1021]"].iter().map(|text| rule(text, Treatment::Show)).collect();
-        assert!(compile("d", &rules).is_err());
+        for (queries, compiled) in [
+            (&["$[::1023]", "$[::1021]"][..], false),
+            (&["$[::512]", "$[::1024]"], true),
+            // 1024 places, then 3072 over and over.
+            (&["$[1023]", "$[::1024]", "$[::3]"], true),
+            (&["$[1024]", "$[::1024]", "$[::3]"], false),
+        ] {
+            assert_eq!(shown(queries).is_ok(), compiled, "{queries:?}");
+        }
+    }
+
+    #[test]
+    fn places_bounds_and_steps_reach_to_1024() {
+        for text in ["$[0]", "$[1024]", "$[0:]", "$[:0]", "$[1024:]", "$[:1024]", "$[::1]", "$[::1024]"] {
+            assert!(query(text).is_ok(), "{text}");
+        }
+        for text in ["$[1025]", "$[1025:]", "$[:1025]", "$[::1025]", "$..[1025]", "$[0, 1025]"] {
+            assert!(query(text).unwrap_err().message.contains("beyond 1024"), "{text}");
+        }
+        for (text, says) in [("$[::0]", "a step below 1"), ("$[:-1]", "counts from the end")] {
+            assert!(query(text).unwrap_err().message.contains(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_shows_what_it_selects() {
+        let list = json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let map = json!({ "a": { "x": 1, "y": 2 }, "b": [{ "x": 3, "y": 4 }], "c": 5 });
+        let claims = json!({ "claims": [{ "open": true, "x": 1 }, { "x": 2 }, { "open": false, "x": 3, "y": 3 }] });
+        for (queries, document, expected) in [
+            (&["$[0]"][..], &list, json!([0])),
+            (&["$[2]"], &list, json!([2])),
+            (&["$[2:8:3]"], &list, json!([2, 5])),
+            (&["$[:2]"], &list, json!([0, 1])),
+            (&["$[7:]"], &list, json!([7, 8, 9])),
+            (&["$[1::4]"], &list, json!([1, 5, 9])),
+            (&["$[:0]"], &list, Value::Null),
+            (&["$[5:5]", "$[20]"], &list, Value::Null),
+            (&["$[::2]", "$[::3]"], &list, json!([0, 2, 3, 4, 6, 8, 9])),
+            (&["$[8:]", "$[1]"], &list, json!([1, 8, 9])),
+            (&["$[*]"], &list, list.clone()),
+            (&["$[?@ > 7]"], &list, json!([8, 9])),
+            (&["$.*"], &map, map.clone()),
+            (&["$.*.x"], &map, json!({ "a": { "x": 1 } })),
+            (&["$..x"], &map, json!({ "a": { "x": 1 }, "b": [{ "x": 3 }] })),
+            (&["$['c','d']"], &map, json!({ "c": 5 })),
+            (&["$[0]"], &map, Value::Null),
+            (&["$.claims[?@.open].x"], &claims, json!({ "claims": [{ "x": 1 }, { "x": 3 }] })),
+            (&["$.claims[?@.open == true]"], &claims, json!({ "claims": [{ "open": true, "x": 1 }] })),
+        ] {
+            assert_eq!(seen(shown(queries).unwrap(), document), expected, "{queries:?} of {document}");
+        }
+    }
+
+    #[test]
+    fn each_filter_that_holds_shows_what_it_is_for() {
+        let document = json!([
+            { "x": 1, "y": 1 }, { "a": 1, "x": 2, "y": 2 }, { "b": 1, "x": 3, "y": 3 }, { "a": 1, "b": 1, "x": 4, "y": 4 }
+        ]);
+        let expected = json!([{ "x": 2 }, { "y": 3 }, { "x": 4, "y": 4 }]);
+        assert_eq!(seen(shown(&["$[?@.a].x", "$[?@.b].y"]).unwrap(), &document), expected);
+        // The same filter of two queries is one.
+        let expected = json!([{ "x": 2, "y": 2 }, { "x": 4, "y": 4 }]);
+        assert_eq!(seen(shown(&["$[?@.a].x", "$[?@.a].y"]).unwrap(), &document), expected);
+    }
+
+    #[test]
+    fn eight_filters_may_meet_at_one_value() {
+        let queries: Vec<String> = (0..9).map(|n| format!("$[?@.c{n}].x{n}")).collect();
+        let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+        let (eight, _) = queries.split_at(8);
+        let document = json!([{ "c7": 1, "x0": 0, "x7": 7 }, { "c0": 1, "c7": 1, "x0": 0, "x7": 7 }, { "x7": 7 }]);
+        assert_eq!(seen(shown(eight).unwrap(), &document), json!([{ "x7": 7 }, { "x0": 0, "x7": 7 }]));
+        assert!(shown(&queries).unwrap_err().0.contains("more than 8 conditions"));
+    }
+
+    #[test]
+    fn what_no_filter_is_for_is_decided_without_one() {
+        let plan = shown(&["$.a.b"]).unwrap();
+        let Action::Descend(state) = plan.root.action else { panic!("{:?}", plan.root) };
+        let member = plan.state(state).unwrap().members.get(b"a").unwrap();
+        assert!(matches!(member.action, Action::Descend(_)), "{member:?}");
     }
 }

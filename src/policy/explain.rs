@@ -8,7 +8,7 @@ use crate::fhir::{Definitions, Element, TypeId, TypeRef};
 use super::path::{Described, described};
 use super::resolve::Because;
 use super::treatment::Treatment;
-use super::view::{Origin, Outcome, Place, RuleId, View};
+use super::view::{Fork, Origin, Outcome, Place, RuleId, View};
 use super::{Policy, RoleView};
 
 /// What happens to one element.
@@ -147,10 +147,7 @@ impl Explainer<'_> {
         for (element, form) in forms(definitions, place.type_id, step) {
             let name = format!("{name}.{}", form.json_name);
             let Ok(fork) = self.role.view.member(definitions, place, element, form) else { continue };
-            for (index, outcome) in fork.outcomes().iter().enumerate() {
-                let conditions = fork.conditions().iter().enumerate();
-                let mut when = when.to_vec();
-                when.extend(conditions.map(|(bit, condition)| (condition.text.to_string(), index >> bit & 1 == 1)));
+            for (outcome, when) in cases(&fork, when) {
                 if rest.is_empty() {
                     self.note(&name, outcome, when);
                 } else {
@@ -170,12 +167,12 @@ impl Explainer<'_> {
             for form in element.types.iter() {
                 let name = format!("{name}.{}", form.json_name);
                 let Ok(fork) = self.role.view.member(definitions, place, element, form) else { continue };
-                for (index, outcome) in fork.outcomes().iter().enumerate() {
-                    let conditions = fork.conditions().iter().enumerate();
-                    let mut when = when.to_vec();
-                    when.extend(conditions.map(|(bit, condition)| (condition.text.to_string(), index >> bit & 1 == 1)));
+                // Looked into in each case or in none, so that the cases of what is within are all told.
+                let view = &self.role.view;
+                let within = fork.outcomes().iter().any(|outcome| view.has_treatments_within(&outcome.inside));
+                for (outcome, when) in cases(&fork, when) {
                     self.note(&name, outcome, when.clone());
-                    if self.role.view.has_treatments_within(&outcome.inside) {
+                    if within {
                         self.all(&name, &outcome.inside, &when);
                     }
                 }
@@ -210,11 +207,19 @@ impl Explainer<'_> {
         let because = if built_in { format!("{because} (of the gateway itself)") } else { because };
         let case = Case { when, treatment: outcome.ruling.treatment.to_string(), because, at };
         match self.found.iter_mut().find(|known| known.element == name) {
-            Some(known) if known.cases.contains(&case) => {}
             Some(known) => known.cases.push(case),
             None => self.found.push(Explanation { element: name.to_owned(), cases: vec![case] }),
         }
     }
+}
+
+/// What may happen to an element, each with the conditions met on the way to it and its own.
+fn cases<'a>(fork: &'a Fork, met: &'a [(String, bool)]) -> impl Iterator<Item = (&'a Outcome, Vec<(String, bool)>)> {
+    fork.outcomes().iter().enumerate().map(move |(index, outcome)| {
+        let conditions = fork.conditions().iter().enumerate();
+        let own = conditions.map(|(bit, condition)| (condition.text.to_string(), index >> bit & 1 == 1));
+        (outcome, met.iter().cloned().chain(own).collect())
+    })
 }
 
 /// The element that a step names with each form that is meant; several for a choice named without one.
@@ -278,3 +283,6 @@ fn all_shown(view: &View, definitions: &Definitions, outcome: &Outcome, seen: &m
         fork.is_ok_and(|fork| fork.outcomes().iter().all(|outcome| all_shown(view, definitions, outcome, seen)))
     })
 }
+
+#[cfg(test)]
+mod tests;

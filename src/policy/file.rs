@@ -22,7 +22,6 @@ pub(super) struct RoleText {
     pub(super) name: Role,
     pub(super) at: Position,
     pub(super) about: Option<Box<str>>,
-    pub(super) owner: Option<Box<str>>,
     pub(super) review_by: Option<(Date, Position)>,
     pub(super) purposes: Vec<Purpose>,
     pub(super) may: Vec<May>,
@@ -68,7 +67,7 @@ pub(super) fn read(node: &Node, definitions: &Definitions, findings: &mut Findin
     unknown_keys(entries, &KEYS, "of a policy file", findings);
     constant(entries, "version", "1", node.at, findings);
     constant(entries, "fhir", "R4", node.at, findings);
-    let documents = documents(entries, definitions, findings);
+    let documents = documents(entries, findings);
     let reader = Reader { definitions, documents: &documents };
 
     let mut views = BTreeMap::new();
@@ -100,16 +99,12 @@ struct ViewText {
     included: bool,
 }
 
-fn documents(
-    entries: &[(Key, Node)],
-    definitions: &Definitions,
-    findings: &mut Findings,
-) -> BTreeMap<Box<str>, Box<str>> {
+fn documents(entries: &[(Key, Node)], findings: &mut Findings) -> BTreeMap<Box<str>, Box<str>> {
     let mut documents = BTreeMap::new();
     for (key, value) in map_of(entries, "documents", findings) {
         check_name("document", key, findings);
-        if !key.name.starts_with(|first: char| first.is_ascii_lowercase()) || definitions.resource(&key.name).is_some()
-        {
+        // A resource type starts with a capital.
+        if !key.name.starts_with(|first: char| first.is_ascii_lowercase()) {
             findings.mistake(key.at, format!("the document {} starts with no lower-case letter", key.name));
         }
         let entries = value.expect_map("a document", findings);
@@ -189,7 +184,6 @@ fn role(
         name: Role::new(&key.name),
         at: key.at,
         about,
-        owner,
         review_by,
         purposes,
         may,
@@ -447,3 +441,6 @@ fn unknown_keys(entries: &[(Key, Node)], known: &[&str], of: &str, findings: &mu
         findings.unknown(key.at, &format!("key {} {of}", key.name), &key.name, known.iter().copied());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,6 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn the_length_is_of_one_value_however_it_is_come_by() {
+        let a = || Query { segments: vec![name("a")] };
+        let first = Query { segments: vec![name("a"), Segment::Child(vec![Selector::Index(0)])] };
+        for (text, of) in [
+            ("@.a", Operand::Query(a())),
+            ("@.a[0]", Operand::Query(first)),
+            ("value(@.a)", Operand::Value(a())),
+            ("'ab'", Operand::Literal(Literal::String("ab".into()))),
+        ] {
+            let two = Operand::Literal(Literal::Number(2.0));
+            let expected = Test::Compare(Operand::Length(Box::new(of)), Comparison::Equal, two);
+            assert_eq!(filter(&format!("length({text}) == 2")), Ok(expected), "{text}");
+        }
+        for several in ["@.a[*]", "@.*", "@..a", "@['a','b']"] {
+            let refused = filter(&format!("length({several}) == 2")).unwrap_err().to_string();
+            assert!(refused.contains("use count()"), "{several}: {refused}");
+        }
+    }
+
+    #[test]
     fn a_query_keeps_its_names_places_and_slices() {
         let taken = query("$.a[0]..['b','c'][1:5:2][*]").unwrap();
         assert_eq!(

@@ -60,3 +60,19 @@ pub(super) fn written(effects: Effects) -> Box<str> {
     let codings = codings.map(|(code, _)| format!(r#"{{"system":"{OBSERVATION_VALUE}","code":"{code}"}}"#));
     codings.collect::<Vec<_>>().join(",").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_of_the_gateway_is_known_by_its_system_and_its_code() {
+        for code in GIVEN {
+            assert!(is_label(OBSERVATION_VALUE, code), "{code}");
+            assert!(!is_label(ACT_REASON, code), "{code}");
+        }
+        for code in ["R", "TREAT", "", "redacted"] {
+            assert!(!is_label(OBSERVATION_VALUE, code) && !is_label(ACT_REASON, code), "{code}");
+        }
+    }
+}

@@ -86,7 +86,6 @@ pub struct RoleView {
 #[derive(Debug, Clone)]
 pub struct CheckedRole {
     about: Box<str>,
-    owner: Box<str>,
     at: Position,
     review_by: Option<(Date, Position)>,
     purposes: Box<[Purpose]>,
@@ -238,21 +237,6 @@ impl CheckedRole {
         &self.about
     }
 
-    /// Who answers for the role.
-    pub fn owner(&self) -> &str {
-        &self.owner
-    }
-
-    /// The line of the policy file on which the role starts.
-    pub fn line(&self) -> u32 {
-        self.at.line
-    }
-
-    /// The day by which the role is to be looked at again.
-    pub fn review_by(&self) -> Option<Date> {
-        self.review_by.map(|(date, _)| date)
-    }
-
     /// The purposes that the role may act for; the first is the default.
     pub fn purposes(&self) -> &[Purpose] {
         &self.purposes
@@ -346,9 +330,9 @@ fn tell_untold(role: &RoleText, definitions: &Definitions, findings: &mut Findin
 fn check_role(role: RoleText, definitions: &Definitions, findings: &mut Findings) -> (Role, CheckedRole) {
     let own_compartment = role.own_compartment.is_some();
     let view = assemble::assemble(&role, own_compartment, definitions, findings);
-    // What is wrong with it has been told of the role's own view.
+    // What is wrong with it has been told of the role's own view. A view that counts nothing is restricted, and bounded already.
     let bounded = || assemble::assemble(&role, true, definitions, &mut Findings::new(""));
-    let bounded_view = (!view.restricted || view.counts).then(|| Box::new(bounded()));
+    let bounded_view = view.counts.then(|| Box::new(bounded()));
     if own_compartment {
         tell_untold(&role, definitions, findings);
     }
@@ -367,7 +351,6 @@ fn check_role(role: RoleText, definitions: &Definitions, findings: &mut Findings
     }
     let checked = CheckedRole {
         about: role.about.unwrap_or_default(),
-        owner: role.owner.unwrap_or_default(),
         at: role.at,
         review_by: role.review_by,
         purposes: role.purposes.into(),

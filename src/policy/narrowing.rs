@@ -49,7 +49,7 @@ impl RoleView {
         // The first table is of resources that stand for themselves.
         let case = self.plan.tables().first()?.cases.get(known.name.as_bytes())?;
         let state = self.plan.state(case.state)?;
-        if !self.view.restricted || state.other.action != Action::Drop {
+        if state.other.action != Action::Drop {
             return None;
         }
         let looked_at = state.members.iter().filter(|(_, edge)| edge.action != Action::Drop || edge.capture.is_some());
@@ -189,6 +189,22 @@ mod tests {
         ] {
             let rules = format!("where: \"{rows}\", code: show");
             assert_eq!(narrowed("Observation", &rules, "").0, expected, "{rows}");
+        }
+    }
+
+    #[test]
+    fn of_a_role_that_sees_everything_nothing_is_left_out() {
+        let definitions = Definitions::r4();
+        let of = definitions.resource("Slot").unwrap();
+        for (sees, narrowed) in
+            [("'*': show", false), ("Slot: show", true), ("'*': show, Slot: { comment: hide }", true)]
+        {
+            let text =
+                format!("{{ version: 1, fhir: R4, roles: {{ r: {{ purposes: [TREAT], sees: {{ {sees} }} }} }} }}");
+            let (policy, _) = Policy::parse("p", &text, &definitions).unwrap();
+            let role = policy.role(&Role::new("r")).unwrap();
+            assert_eq!(role.narrowed_elements(&definitions, of).is_some(), narrowed, "{sees}");
+            assert_eq!(role.narrowed_rows(&definitions, of), Vec::new(), "{sees}");
         }
     }
 

@@ -82,7 +82,7 @@ pub(super) fn described(definitions: &Definitions, owner: TypeId, element: &Elem
 /// Takes a path of elements below a type.
 pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) -> Result<ElementPath, Vec<Problem>> {
     let pieces = split(text).map_err(|problem| vec![problem])?;
-    let root = root_name(definitions.get(base).name);
+    let root = definitions.get(base).name;
     let mut problems = Vec::new();
     let mut steps = Vec::new();
     let mut parents = vec![base];
@@ -107,10 +107,6 @@ pub(super) fn element_path(definitions: &Definitions, base: TypeId, text: &str) 
         parents = types;
     }
     if problems.is_empty() { Ok(ElementPath { steps, types: parents, last }) } else { Err(problems) }
-}
-
-fn root_name(type_name: &str) -> &str {
-    type_name.split('.').next().unwrap_or(type_name)
 }
 
 struct Piece<'a> {
@@ -275,6 +271,9 @@ mod tests {
             ("Questionnaire", "item.text", 2),
             ("Observation", "component.referenceRange", 2),
             ("Observation", "value.unit", 2),
+            ("Patient", r"telecom[?@.value == 'it\'s ]'].use", 2),
+            ("Patient", r#"telecom[?@.value == "\\"].use"#, 2),
+            ("ValueSet", "compose.exclude", 2),
         ] {
             assert_eq!(below(resource, path).map(|taken| taken.steps.len()), Ok(steps), "{resource}.{path}");
         }
@@ -288,7 +287,13 @@ mod tests {
             ("Patient", "_birthDate", "a rule for birthDate covers _birthDate"),
             ("Patient", "name[0]", "a rule for name holds for each item"),
             ("Patient", "name[x]", "write name without [x]"),
+            ("Patient", "contained.name", "an element of a resource within Patient"),
             ("Patient", "contained.name", "write a rule for its own type"),
+            ("ValueSet", "compose.exclude.system", "write compose.include"),
+            ("Patient", "name;family", "is no element path"),
+            ("Patient", "name family", "is no element path"),
+            ("Patient", "name]", "is no element path"),
+            ("Patient", "name[?@.use]use", "is no element path"),
             ("Patient", "name..family", "is no element path"),
             ("Patient", "telecom[?@.a == 1", "is no element path"),
             ("Questionnaire", "item.item.text", "write item"),

@@ -38,11 +38,6 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// The resources that the answer may hold.
-    pub fn bounds(&self) -> &Arc<Bounds> {
-        &self.bounds
-    }
-
     /// The parameters that a search gets on its way, so that the upstream finds no more than it may.
     pub fn narrowing(&self) -> &[(Box<str>, Box<str>)] {
         &self.narrowing

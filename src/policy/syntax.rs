@@ -410,6 +410,49 @@ mod tests {
 
     #[test]
     fn an_unquoted_star_is_told_to_be_quoted() {
-        assert!(refused("sees: { * : show }").contains("quotes") || refused("sees: { * : show }").contains("no YAML"));
+        let told = "f:1:7: an alias (*) is not taken: write \"*.id\" in quotes if you mean the character";
+        assert_eq!(refused("sees: *.id\n"), told);
+        assert_eq!(
+            refused("a: &x 1\nb: *x\n").lines().last().unwrap(),
+            "f:2:4: an alias (*) is not taken: write it out, or use a view"
+        );
+    }
+
+    #[test]
+    fn each_mistake_stands_on_a_line_of_its_own() {
+        let told = "f:2:1: the key a stands here a second time\nf:3:10: a tag (!) is not taken";
+        assert_eq!(refused("a: 1\na: 2\nb: !!str 3\n"), told);
+    }
+
+    #[test]
+    fn a_file_of_a_mebibyte_is_read_and_no_larger_one() {
+        let of = |bytes: usize| format!("a: 1\n#{}\n", "x".repeat(bytes - 7));
+        assert!(of(MOST_BYTES).len() == MOST_BYTES && read(&of(MOST_BYTES)).is_ok());
+        for larger in [MOST_BYTES + 1, MOST_BYTES + 2] {
+            assert_eq!(refused(&of(larger)), "f:1:1: the file is larger than 1048576 bytes");
+        }
+    }
+
+    #[test]
+    fn names_to_choose_from_are_told_where_they_are_few() {
+        const NAMES: [&str; 17] = [
+            "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo",
+            "lima", "mike", "november", "oscar", "papa", "quebec",
+        ];
+        let told = |count| did_you_mean("1234567", NAMES.into_iter().take(count));
+        assert_eq!(told(0), None);
+        assert_eq!(told(2).as_deref(), Some("known are alpha, bravo"));
+        let all = format!("known are {}", NAMES.iter().take(16).copied().collect::<Vec<_>>().join(", "));
+        assert_eq!(told(16), Some(all.into()));
+        assert_eq!(told(17), None);
+        assert_eq!(did_you_mean("brvo", NAMES.into_iter()).as_deref(), Some("did you mean bravo?"));
+    }
+
+    #[test]
+    fn what_stands_somewhere_is_told_by_its_kind() {
+        let node = read("[~, '', x, [], {}]").unwrap();
+        let Value::List(items) = node.value else { panic!("a list") };
+        let kinds: Vec<_> = items.iter().map(Node::kind).collect();
+        assert_eq!(kinds, ["nothing", "a scalar", "a scalar", "a list", "a map"]);
     }
 }

@@ -371,6 +371,17 @@ mod tests {
             ("truncate", "write { truncate: 3 }"),
             ("{ year: 3 }", "write year alone"),
             ("shwo", "did you mean show?"),
+            ("{ maks: 3 }", "unknown treatment maks: did you mean mask?"),
+            ("{ mask: { with: \"\" } }", "one character"),
+            ("{ mask: { with: \"\\t\" } }", "one character"),
+            ("{ round: .5 }", "above 0"),
+            ("{ round: 1. }", "above 0"),
+            ("{ round: 1234567890123456789 }", "above 0"),
+            ("{ round: 0.1234567890123456789 }", "above 0"),
+            ("shift_days", "write { shift_days: 30 }"),
+            ("round", "write { round: 10 }"),
+            ("pseudonym", "write { pseudonym: { domain: NAME } }"),
+            ("replace", "write { replace: \"…\" }"),
             ("[show]", "a list"),
         ] {
             let refused = read_text(text).unwrap_err();

@@ -27,3 +27,15 @@ pub(super) fn absent(fork: &Fork, element: &Element, form: &TypeRef, first: bool
         form.json_name
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_known_by_its_url_and_its_code() {
+        assert!(is_mark(ABSENT_REASON, MASKED));
+        // The upstream may say by the same extension that something isn't known, and by others that something is masked.
+        assert!(!is_mark(ABSENT_REASON, "unknown") && !is_mark("http://example.org/reason", MASKED));
+    }
+}
