@@ -32,7 +32,7 @@ use super::output::{Output, Sink, Skeleton};
 use super::plan::{Action, Edge, OwnerId, Plan, StateId, TableId};
 use super::tally::Tally;
 use super::transform::Given;
-use crate::json::{BackEnd, Lexer, SyntaxError, SyntaxErrorKind, Tape};
+use crate::json::{BackEnd, Lexer, SyntaxError, Tape};
 
 /// How much is read at once: enough that what a window costs in itself is not felt, and little enough that its tape
 /// stays in the fastest memory.
@@ -209,11 +209,6 @@ impl Redactor {
             redactor.drive(&mut out)
         })?;
         Ok(self.let_through)
-    }
-
-    /// Whether anything has been let through.
-    pub fn has_let_through(&self) -> bool {
-        self.let_through
     }
 
     /// How many bytes are held at this moment.
@@ -395,12 +390,7 @@ impl Redactor {
     }
 
     fn syntax(&self, error: SyntaxError) -> RedactError {
-        // The end of the input is where it breaks off.
-        let offset = match error.kind {
-            SyntaxErrorKind::Truncated => self.base,
-            _ => self.base + error.offset,
-        };
-        RedactError::Syntax(SyntaxError { offset, ..error })
+        RedactError::Syntax(SyntaxError { offset: self.base + error.offset, ..error })
     }
 }
 
