@@ -108,6 +108,33 @@ fn a_comma_stands_between_the_members_that_stay() {
 }
 
 #[test]
+fn a_name_may_hold_what_stands_between_members() {
+    let plan = plan(|builder| {
+        let constant = Edge::new(Action::Transform(builder.transform(Transform::Replace("r".into()))));
+        let first = Edge::new(Action::Transform(builder.transform(Transform::Truncate(1))));
+        let tests = [is("a", "x")].into();
+        let chosen = builder.choice(Choice { tests, outcomes: [KEEP, DROP].into(), per_item: true });
+        let chosen = Edge::new(Action::Choose(chosen));
+        let members = [("b", DROP), (",", first), (" ,", KEEP), ("\",{", constant), (",[", chosen)];
+        descend(builder, state(&members))
+    });
+    for name in [",", " ,", r#"\",{"#, ",["] {
+        let value = if name == r#"\",{"# { "r" } else { "v" };
+        let alone = format!(r#"{{"{name}":"{value}"}}"#);
+        assert_eq!(through(&plan, &format!(r#"{{"{name}":"{value}"}}"#)), alone);
+        assert_eq!(through(&plan, &format!(r#"{{"{name}":"{value}","b":{{",":1}}}}"#)), alone);
+        assert_eq!(
+            through(&plan, &format!(r#"{{"b":{{",":1}}  , "{name}":"{value}"}}"#)),
+            alone.replacen("{\"", "{ \"", 1)
+        );
+        assert_eq!(
+            through(&plan, &format!(r#"[{{"b":[",",","]}},{{ "{name}":"{value}"}}]"#)),
+            format!("[{}]", alone.replacen("{\"", "{ \"", 1))
+        );
+    }
+}
+
+#[test]
 fn nothing_empty_stays() {
     let plan = plan(|builder| {
         let leaf = descend(builder, state(&[("keep", KEEP)]));

@@ -115,7 +115,7 @@ impl Redactor {
             return;
         }
         // A comma stands before each member and item but the first; where nothing was let through before it, it goes.
-        let skip = match frame.emitted || self.lead_begins(frame) {
+        let skip = match frame.emitted {
             true => 0,
             false => behind_comma(carried, input.get(from..at).unwrap_or_default()),
         };
@@ -220,11 +220,14 @@ impl Lead {
     }
 }
 
-/// Behind the comma that a lead holds.
+/// Behind the comma that a lead begins with, after white space; 0 where it begins with a name, which may hold one, or a value.
 pub(super) fn behind_comma(carried: &[u8], here: &[u8]) -> usize {
     if let (true, Some(b',')) = (carried.is_empty(), here.first()) {
         return 1;
     }
-    // Before the comma stands white space alone.
-    carried.iter().chain(here).position(|byte| *byte == b',').map_or(0, |at| at + 1)
+    let mut bytes = carried.iter().chain(here).enumerate();
+    match bytes.find(|(_, byte)| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+        Some((at, b',')) => at + 1,
+        _ => 0,
+    }
 }
