@@ -157,6 +157,33 @@ fn the_longest_type_rule_wins() {
 }
 
 #[test]
+fn of_type_rules_that_are_as_long_that_of_the_more_specific_type_wins() {
+    for types in ["Quantity.value: hide, Age.value: show", "Age.value: show, Quantity.value: hide"] {
+        treated(
+            &format!("sees: {{ Condition: {{ '*': show }}, Observation: {{ '*': show }} }}\ntypes: {{ {types} }}"),
+            &[("Condition.onsetAge.value", "show"), ("Observation.valueQuantity.value", "hide")],
+        );
+    }
+    treated(
+        "sees: { Patient: { '*': show } }\ntypes: { Extension: show, Extension.valueString: hide }",
+        &[("Patient.extension.valueString", "hide"), ("Patient.extension.valueCode", "show")],
+    );
+}
+
+#[test]
+fn a_condition_on_the_way_to_what_stands_elsewhere_too_is_taken_for_the_worse() {
+    for (rules, answer) in [
+        ("'*': show, \"term.offer[?@.text == 'a'].answer\": hide", "hide"),
+        ("'*': show, term.offer.answer: hide", "hide"),
+        ("term.asset.type: show, \"term.offer[?@.text == 'a'].answer\": show", "hide"),
+        ("'*': show, term.offer.type: hide", "show"),
+    ] {
+        let sees = format!("sees: {{ Contract: {{ {rules} }} }}");
+        treated(&sees, &[("Contract.term.asset.answer.valueString", answer)]);
+    }
+}
+
+#[test]
 fn what_repeats_is_withheld_by_every_role_that_withholds_anything() {
     let repeats = [
         ("Patient.text", "hide"),

@@ -131,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_of_a_line_is_told() {
+        let mut builder = plan::PlanBuilder::new();
+        let cut = builder.transform(crate::redact::transform::Transform::Truncate(1));
+        let plan = Arc::new(builder.build(plan::Edge::new(plan::Action::Transform(cut))).unwrap());
+        let mut lines = Lines::new(Redactor::new(plan, Given::default(), Limits::default()));
+        let mut out = Vec::new();
+        for (piece, held) in [(&b"\"abc"[..], 4), (b"def", 7), (b"\"\n", 0), (b"\"g", 2)] {
+            lines.write(piece, &mut Copied { piece, out: &mut out }).unwrap();
+            assert_eq!(lines.held(), held, "{}", String::from_utf8_lossy(piece));
+        }
+    }
+
+    #[test]
     fn l30_nothing_behind_a_line_that_fails_or_breaks_off_is_let_through() {
         for text in [
             "{\"a\":1}\n{\"b\":\"canary\",}\n{\"a\":2}\n",

@@ -125,9 +125,9 @@ fn an_answer_holds_the_types_of_which_may_be_told() {
 #[test]
 fn a_parameter_of_the_upstreams_pages_is_known_by_the_name_that_the_endpoint_gives_it() {
     let fixture = Fixture::new();
-    let names = ["cursor".into()];
+    let names = ["seite".into()];
     for asked in
-        ["/Patient?cursor=1&name=Ada", "/Patient/1/$everything?cursor=1", "/$export?_typeFilter=Patient%3Fcursor%3D1"]
+        ["/Patient?seite=1&name=Ada", "/Patient/1/$everything?seite=1", "/$export?_typeFilter=Patient%3Fseite%3D1"]
     {
         let guard = Guard { page_parameters: &names, ..fixture.guard("registry") };
         let refused = called_of(&fixture, guard, asked).err();
@@ -136,6 +136,6 @@ fn a_parameter_of_the_upstreams_pages_is_known_by_the_name_that_the_endpoint_giv
     }
     let guard = || Guard { page_parameters: &names, ..fixture.guard("registry") };
     let next =
-        guard().link(&CanonicalPath::parse("/Patient").unwrap(), Some("name=Ada&cursor=1"), Some("Patient")).unwrap();
-    assert_eq!(called_of(&fixture, guard(), &next).unwrap().query.as_deref(), Some("name=Ada&cursor=1"));
+        guard().link(&CanonicalPath::parse("/Patient").unwrap(), Some("name=Ada&seite=1"), Some("Patient")).unwrap();
+    assert_eq!(called_of(&fixture, guard(), &next).unwrap().query.as_deref(), Some("name=Ada&seite=1"));
 }

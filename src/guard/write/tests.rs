@@ -252,7 +252,8 @@ const LABEL: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Obser
 #[test]
 fn labels_of_a_view_that_shows_them_are_never_stored_and_stored_ones_stay() {
     let encounter = |security: &str| {
-        let meta = format!(r#""meta":{{"versionId":"1","security":[{security}]}}"#);
+        let security = if security.is_empty() { String::new() } else { format!(r#","security":[{security}]"#) };
+        let meta = format!(r#""meta":{{"versionId":"1"{security}}}"#);
         format!(r#"{{"resourceType":"Encounter","id":"e",{meta},"status":"planned","reasonCode":[{{"text":"why"}}]}}"#)
     };
     let other = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}"#;
@@ -266,6 +267,18 @@ fn labels_of_a_view_that_shows_them_are_never_stored_and_stored_ones_stay() {
         let mut expected: Value = serde_json::from_str(&stored).unwrap();
         expected["status"] = json!("finished");
         assert_eq!(put(&stored, &sent).unwrap(), expected, "{security}");
+        // What is no label is the caller's to change; a label that is stored stays.
+        let normal = json!({ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N" });
+        let mut tagged = read.clone();
+        tagged["meta"]["security"].as_array_mut().unwrap().insert(0, normal.clone());
+        let written = put(&stored, &tagged).unwrap();
+        assert_eq!(written["meta"]["security"][0], normal, "{security}");
+        let mut bare = read.clone();
+        bare["meta"].as_object_mut().unwrap().remove("security");
+        match security.contains("REDACTED") {
+            true => assert_eq!(element(put(&stored, &bare)), "Encounter.meta.security"),
+            false => assert_eq!(put(&stored, &bare).unwrap()["meta"]["security"].as_array(), None, "{security}"),
+        }
         // One more than there are is a copy's.
         let mut more = read;
         let label: Value = serde_json::from_str(LABEL).unwrap();

@@ -214,10 +214,33 @@ fn leads_of_frames_that_are_opened_together_are_each_as_long_as_may_be() {
     let limits = Limits { lead: 40, ..Limits::default() };
     for (before, holds) in [(30, true), (60, false)] {
         let space = " ".repeat(before);
-        let document = format!(r#"{{"a":{{{space}"b":{{{space}"c":{{}}}}}}}}"#);
+        let document = format!(r#"{{"p":[{}],"a":{{{space}"b":{{{space}"c":{{}}}}}}}}"#, "{},".repeat(20_000) + "{}");
         for size in SIZES {
             let (out, _) = redacted(&keep_all, &limits, size, &document);
             assert_eq!(out.is_ok(), holds, "{before} in pieces of {size}: {out:?}");
         }
     }
+}
+
+#[test]
+fn what_waits_for_the_object_of_an_envelope_is_as_long_as_may_be_held_and_longer_is_refused() {
+    let plan = plan(|builder| {
+        let inner = builder.state(state(&[("type", KEEP)]));
+        let body = table(builder, "P", inner, false);
+        let envelope = State { envelope: true, ..state(&[("url", KEEP), ("body", body)]) };
+        Edge::new(Action::Descend(builder.state(envelope)))
+    });
+    let document = |length: usize| format!(r#"{{"url":"{}","body":{{"type":"P"}}}}"#, "u".repeat(length));
+    let limits = Limits { hold: 100, ..Limits::default() };
+    let (short, long) = (document(60), document(200));
+    for size in SIZES {
+        let (out, redactor) = redacted(&plan, &limits, size, &short);
+        assert_eq!((out.unwrap(), redactor.held()), (short.clone(), 0), "{size}");
+        let (out, _) = redacted(&plan, &limits, size, &long);
+        assert!(matches!(out, Err(RedactError::Envelope { limit: 100, .. })), "{size}: {out:?}");
+    }
+    let mut redactor = Redactor::new(Arc::clone(&plan), Given::default(), limits);
+    let piece = short.get(..40).unwrap().as_bytes();
+    redactor.write(piece, &mut Copied { piece, out: &mut Vec::new() }).unwrap();
+    assert!(redactor.held() >= 32, "{}", redactor.held());
 }

@@ -50,6 +50,12 @@ fn an_item_of_a_copy_is_found_in_what_is_stored_where_there_is_one_way_alone() {
             r#"{"g":[null,"B"]},{"n":1}"#,
             Some(r#"{"g":["A","B"]},{"n":1},{"g":["C"]}"#),
         ),
+        (
+            r#"{"g":[{"x":1},{"y":2}]},{"g":[{"x":1}]}"#,
+            r#"{"g":[null,{"y":2}]}"#,
+            r#"{"g":[null,{"y":2}]},{"n":1}"#,
+            Some(r#"{"g":[{"x":1},{"y":2}]},{"n":1},{"g":[{"x":1}]}"#),
+        ),
         // A value that was made coarser is of the one where it could stand.
         (
             r#"{"a":"2001-01-02","b":1},{"a":{"c":1}}"#,
