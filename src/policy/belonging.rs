@@ -5,8 +5,9 @@
 
 use crate::fhir::definitions::{Category, Mapping, ParameterKind};
 use crate::fhir::{Definitions, TypeId};
-use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+use crate::redact::condition::{Query, Segment, Selector, Test};
 
+use super::condition::{equals, name};
 use super::envelope::is_envelope;
 
 /// Whose the resources of a type are.
@@ -171,15 +172,6 @@ fn along(
 /// A resource of this id.
 pub(super) fn equals_id(id: &str) -> Test {
     equals(vec![name("id")], id)
-}
-
-fn name(name: &str) -> Segment {
-    Segment::Child(vec![Selector::Name(name.into())])
-}
-
-fn equals(segments: Vec<Segment>, text: &str) -> Test {
-    let literal = Operand::Literal(Literal::String(text.into()));
-    Test::Compare(Operand::Query(Query { segments }), Comparison::Equal, literal)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::fhir::interaction::Kind;
 use crate::fhir::{Definitions, Operation, TypeId};
-use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+use crate::redact::condition::Test;
 
 use super::belonging::{Belonging, Patient, belonging};
-use super::condition::Condition;
+use super::condition::{Condition, equals, name};
 use super::file::May;
 use super::treatment::Treatment;
 use super::view::{Origin, Rule, Verdict, View};
@@ -80,7 +80,7 @@ impl CheckedRole {
     ) -> Option<Plan> {
         let seen = definitions.resource_types().map(|(of, _)| of).filter(|of| self.sees(*of));
         let told: Told = seen.map(|of| (of, searchable(of))).collect();
-        compile::compile_told(definitions, &view(definitions, self), &told).ok()
+        compile::compile_telling(definitions, &view(definitions, self), Some(&told)).ok()
     }
 }
 
@@ -145,11 +145,7 @@ pub fn supported_scopes<'a>(definitions: &Definitions, roles: impl Iterator<Item
 fn hide(definitions: &Definitions, base: TypeId, text: &str, but: Option<(&str, &[&str])>) -> Option<Rule> {
     let mut steps = path::element_path(definitions, base, text).ok()?.steps;
     if let (Some(step), Some((member, values))) = (steps.last_mut(), but) {
-        let query = Query { segments: vec![Segment::Child(vec![Selector::Name(member.into())])] };
-        let is = |value: &&str| {
-            let value = Operand::Literal(Literal::String((*value).into()));
-            Test::Compare(Operand::Query(query.clone()), Comparison::Equal, value)
-        };
+        let is = |value: &&str| equals(vec![name(member)], value);
         let test = Test::Not(Box::new(Test::Any(values.iter().map(is).collect())));
         step.condition = Some(Arc::new(Condition { text: format!("@.{member} is none of the role's").into(), test }));
     }

@@ -21,6 +21,7 @@ use crate::redact::transform::Transform;
 
 use self::absent::absent;
 use super::capabilities::Told;
+use super::condition::name;
 use super::effects::{self, Effects};
 use super::labels;
 use super::resolve::Because;
@@ -72,12 +73,12 @@ pub(super) fn compile(definitions: &Definitions, view: &View) -> Result<Plan, Co
     compile_telling(definitions, view, None)
 }
 
-/// Compiles a view of a CapabilityStatement that tells this of resource types.
-pub(super) fn compile_told(definitions: &Definitions, view: &View, told: &Told) -> Result<Plan, CompileError> {
-    compile_telling(definitions, view, Some(told))
-}
-
-fn compile_telling(definitions: &Definitions, view: &View, told: Option<&Told>) -> Result<Plan, CompileError> {
+/// The same of a view of a CapabilityStatement that tells this of resource types.
+pub(super) fn compile_telling(
+    definitions: &Definitions,
+    view: &View,
+    told: Option<&Told>,
+) -> Result<Plan, CompileError> {
     let mut plan = PlanBuilder::new();
     let (whole, parts) = (plan.reserve_table(), plan.reserve_table());
     let integer = definitions.type_named("integer");
@@ -151,7 +152,6 @@ impl<'a> Compiler<'a> {
 
     /// The queries for the patient of a resource, for a transform that depends on it.
     fn subject(&self, type_id: TypeId) -> Box<[Query]> {
-        let name = |name: &str| Segment::Child(vec![Selector::Name(name.into())]);
         if self.definitions.get(type_id).name == "Patient" {
             return [Query { segments: vec![name("id")] }].into();
         }
@@ -166,13 +166,13 @@ impl<'a> Compiler<'a> {
         let mut at = type_id;
         for step in path.split('.') {
             let (element, form) = self.definitions.get(at).member(step)?;
-            segments.push(Segment::Child(vec![Selector::Name((*form.json_name).into())]));
+            segments.push(name(&form.json_name));
             if element.many {
                 segments.push(Segment::Child(vec![Selector::Wildcard]));
             }
             at = form.target;
         }
-        segments.push(Segment::Child(vec![Selector::Name("reference".into())]));
+        segments.push(name("reference"));
         Some(Query { segments })
     }
 
@@ -342,7 +342,7 @@ impl<'a> Compiler<'a> {
                 Treatment::Pseudonym(domain) => self.pseudonym(domain, outcome)?,
                 _ if self.may_keep(outcome, target) => Action::Keep,
                 Treatment::Show | Treatment::Hide if self.view.may_matter(&outcome.inside) => match self.told {
-                    Some(told) if told::is_of_types(target.name) => self.told(told, &outcome.inside)?,
+                    Some(told) if target.name == told::OF_TYPES => self.told(told, &outcome.inside)?,
                     _ => Action::Descend(self.descend(&outcome.inside, false)?),
                 },
                 _ => Action::Drop,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fhir::definitions::Kind;
 use crate::fhir::{Definitions, TypeId};
-use crate::redact::condition::{Operand, Query, Segment, Selector, Test};
+use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
 
 use super::jsonpath;
 use super::path::Problem;
@@ -54,6 +54,17 @@ pub(super) fn condition(
     let mut checker = Checker { definitions, text, problems };
     checker.test(&test, &Values { types: types.to_vec(), array: false });
     (problems.len() == before).then(|| Arc::new(Condition { text: text.into(), test }))
+}
+
+/// The step to the members of this name.
+pub(super) fn name(name: &str) -> Segment {
+    Segment::Child(vec![Selector::Name(name.into())])
+}
+
+/// The test that what stands there is this text.
+pub(super) fn equals(segments: Vec<Segment>, text: &str) -> Test {
+    let literal = Operand::Literal(Literal::String(text.into()));
+    Test::Compare(Operand::Query(Query { segments }), Comparison::Equal, literal)
 }
 
 /// What a part of a query may select.

@@ -1,8 +1,9 @@
 //! Security labels (FHIR R4, security-labels.html): those that a clearance is checked against, and those that a filtered
 //! resource is given.
 
-use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+use crate::redact::condition::{Query, Segment, Selector, Test};
 
+use super::condition::{equals, name};
 use super::effects::Effects;
 
 const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
@@ -24,14 +25,11 @@ pub(super) const CLEARANCES: &[&str] = &[
 /// its system, so that a label that nobody foresaw withholds. What stands where labels belong in any other shape (an object
 /// for a list, a text for a coding, a list or a text for `meta`) withholds as well; without labels a resource passes.
 pub(super) fn cleared(codes: &[Box<str>]) -> Test {
-    let is = |member: &str, text: &str| {
-        let query = Query { segments: vec![Segment::Child(vec![Selector::Name(member.into())])] };
-        Test::Compare(Operand::Query(query), Comparison::Equal, Operand::Literal(Literal::String(text.into())))
-    };
+    let is = |member: &str, text: &str| equals(vec![name(member)], text);
     let mut harmless = vec![is("system", OBSERVATION_VALUE), is("system", ACT_REASON)];
     harmless.extend(codes.iter().map(|code| is("code", code)));
     // `@.meta..security`: a list in place of the object `meta` hides no label.
-    let meta = Segment::Child(vec![Selector::Name("meta".into())]);
+    let meta = name("meta");
     let labels = vec![meta.clone(), Segment::Descendant(vec![Selector::Name("security".into())])];
     // A `meta` that is a scalar, or empty, is none that the standard knows.
     let exists = |segments| Test::Exists(Query { segments });

@@ -149,13 +149,8 @@ pub(super) async fn decide<B: Body<Data = Bytes>>(
         }
         _ => None,
     };
-    let reach = permit.reach().cloned();
-    let reach = reach.as_deref();
+    let reach = permit.reach().map(Arc::as_ref);
     let guard = gateway.guard(&endpoint, &caller.name, &role, reach, account.time).ok_or(Refusal::Role)?;
-    let permit = match wanted.kind() {
-        Kind::Capabilities => permit.through(guard.capabilities().map_err(Refusal::Guard)?),
-        _ => permit,
-    };
     let write = request::write(&wanted, &mut body);
     let conditions = Conditions::of(&wanted, &head)?;
     let asked = guard::Asked {
@@ -171,6 +166,11 @@ pub(super) async fn decide<B: Body<Data = Bytes>>(
         None => guard.admit_within(reach, &narrowing, asked),
     };
     let admission = admission.map_err(Refusal::Guard)?;
+    let capabilities = (wanted.kind() == Kind::Capabilities).then(|| guard.capabilities());
+    let permit = match capabilities.transpose().map_err(Refusal::Guard)? {
+        Some(plan) => permit.through(plan),
+        None => permit,
+    };
     Ok(Decided {
         caller: caller.name.clone(),
         interaction: wanted.fhir().cloned(),

@@ -30,15 +30,16 @@ impl Guard<'_> {
     /// # Errors
     /// Where the policy's own rules for a CapabilityStatement leave no room for it.
     pub fn capabilities(&self) -> Result<Plan, GuardError> {
-        let searches = self.view.may().contains(&May::Interaction(Kind::SearchType));
-        let anything = searches && !self.view.restricted();
-        let references = if searches && !anything { self.references() } else { Vec::new() };
-        let asked = |of: TypeId| match (searches, anything) {
-            (_, true) => None,
-            (true, false) => Some(self.searchable(of, &references)),
-            (false, false) => Some(Searchable::default()),
+        let (view, definitions) = (self.view, self.definitions);
+        let plan = if !view.may().contains(&May::Interaction(Kind::SearchType)) {
+            view.capabilities(definitions, |_| Some(Searchable::default()))
+        } else if view.restricted() {
+            let references = self.references();
+            view.capabilities(definitions, |of| Some(self.searchable(of, &references)))
+        } else {
+            view.capabilities(definitions, |_| None)
         };
-        self.view.capabilities(self.definitions, asked).ok_or(NO_ROOM)
+        plan.ok_or(NO_ROOM)
     }
 
     /// What the role may ask about a type that it sees.

@@ -2,17 +2,13 @@
 
 use super::{CompileError, Compiler};
 use crate::policy::capabilities::{Searchable, Told};
+use crate::policy::condition::{equals, name};
 use crate::policy::view::Place;
-use crate::redact::condition::{Comparison, Literal, Operand, Query, Segment, Selector, Test};
+use crate::redact::condition::Test;
 use crate::redact::plan::{Action, Case, Choice, Edge, Names, State, Table};
 
 /// The objects that tell each of one resource type.
-const OF_TYPES: &str = "CapabilityStatement.rest.resource";
-
-/// Whether this type of object is the one that tells of a resource type.
-pub(super) fn is_of_types(name: &str) -> bool {
-    name == OF_TYPES
-}
+pub(super) const OF_TYPES: &str = "CapabilityStatement.rest.resource";
 
 impl Compiler<'_> {
     /// The objects that tell of resource types at a place; one of a type of which nothing is told goes.
@@ -35,24 +31,19 @@ impl Compiler<'_> {
 
     /// Of what a state shows of searches, leaves what may be asked.
     fn narrow(&mut self, state: &mut State, searchable: &Searchable) {
-        let name = Query { segments: vec![Segment::Child(vec![Selector::Name("name".into())])] };
-        let itself = Query { segments: Vec::new() };
+        let itself = Vec::new;
         for (member, says, values) in [
-            ("searchParam", &name, &searchable.parameters),
-            ("searchInclude", &itself, &searchable.includes),
-            ("searchRevInclude", &itself, &searchable.reverse_includes),
+            ("searchParam", vec![name("name")], &searchable.parameters),
+            ("searchInclude", itself(), &searchable.includes),
+            ("searchRevInclude", itself(), &searchable.reverse_includes),
         ] {
             let Some(shown) = state.members.get(member.as_bytes()).copied() else { continue };
             let gone = Edge { action: Action::Drop, ..shown };
-            let is = |value: &str| {
-                let value = Operand::Literal(Literal::String(value.into()));
-                Test::Compare(Operand::Query(says.clone()), Comparison::Equal, value)
-            };
             let edge = match shown.action {
                 // No two decisions on one value: it goes.
                 Action::Choose(_) => gone,
                 _ => {
-                    let tests = [Test::Any(values.iter().map(|value| is(value)).collect())].into();
+                    let tests = [Test::Any(values.iter().map(|value| equals(says.clone(), value)).collect())].into();
                     let choice = Choice { tests, outcomes: [gone, shown].into(), per_item: true };
                     Edge::new(Action::Choose(self.plan.choice(choice)))
                 }

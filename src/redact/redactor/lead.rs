@@ -115,10 +115,7 @@ impl Redactor {
             return;
         }
         // A comma stands before each member and item but the first; where nothing was let through before it, it goes.
-        let skip = match frame.emitted {
-            true => 0,
-            false => behind_comma(carried, input.get(from..at).unwrap_or_default()),
-        };
+        let skip = if frame.emitted { 0 } else { behind_comma(carried, input.get(from..at).unwrap_or_default()) };
         self.skeleton.put_carried(carried.get(skip..).unwrap_or_default());
         self.skeleton.keep(from + skip.saturating_sub(carried.len())..upto);
     }
